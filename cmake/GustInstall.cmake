@@ -1,0 +1,25 @@
+# Libraries, public headers and gust.pc.
+
+get_property(libraries GLOBAL PROPERTY GUST_LIBRARIES)
+install(TARGETS ${libraries} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+foreach(name core net http)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${name}/include/gust
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+endforeach()
+
+# Static archives do not record what they need, so gust.pc must say it.
+set(GUST_PC_LIBS "")
+foreach(library IN LISTS libraries)
+    string(PREPEND GUST_PC_LIBS "-l${library} ")
+endforeach()
+set(GUST_PC_REQUIRES "Requires.private")
+if(NOT GUST_SHARED)
+    set(GUST_PC_REQUIRES "Requires")
+    if(Llhttp_ORIGIN STREQUAL LLHTTP_LIBRARY)
+        string(APPEND GUST_PC_LIBS "-lllhttp ")
+    endif()
+endif()
+string(APPEND GUST_PC_LIBS "-pthread")
+configure_file(${PROJECT_SOURCE_DIR}/cmake/gust.pc.in ${PROJECT_BINARY_DIR}/gust.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/gust.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,216 @@
+#!/usr/bin/env bash
+# Runs every test in every combination of build, poller and number of Ps.
+#
+#   matrix.sh [--quick] [--filter 'suite/name*']
+#
+# Expects the builds in build/; ./dev test makes them.  A line per combination,
+# the end of the log of what failed, and at last "N passed, M failed", which
+# counts every test once per combination.
+set -euo pipefail
+shopt -s nullglob
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# kind: unit = the programs in build/<build>/tests, integration = the scripts in
+# tests/integration.
+#   kind        build pollers     GUST_MAXPROCS
+full=(
+    "unit        dev   uring,epoll 1,2,8"
+    "integration dev   uring,epoll 1,2,8"
+    "unit        asan  uring,epoll 1,2,8"
+    "integration asan  uring,epoll 2"
+    "unit        tsan  uring,epoll 1,2,8"
+    "integration tsan  uring,epoll 2"
+)
+quick=(
+    "unit        dev   uring,epoll 2"
+    "integration dev   uring,epoll 2"
+)
+# Seconds one program or script may take.
+declare -A bound=([dev]=180 [asan]=360 [tsan]=600)
+
+rows=("${full[@]}")
+pattern='*'
+while (($#)); do
+    case $1 in
+    --quick) rows=("${quick[@]}") ;;
+    --filter)
+        pattern=$2
+        shift
+        ;;
+    *)
+        echo "matrix.sh: unknown argument '$1'" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+
+# gust keeps goroutine stacks where the fake stacks of use-after-return
+# detection would have to be switched too.
+export ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+[[ ! -e tests/harness/tsan.supp ]] || TSAN_OPTIONS+=:suppressions=$PWD/tests/harness/tsan.supp
+
+ulimit -c 0
+# Not beyond 1048576: some libraries walk over every descriptor there could be.
+files_max=$(ulimit -Hn)
+[[ $files_max != unlimited ]] && ((files_max <= 1048576)) || files_max=1048576
+ulimit -n "$files_max"
+
+# Tests measure time; they get at least two CPUs each.
+jobs_max=$(($(nproc) / 2))
+((jobs_max >= 1)) || jobs_max=1
+((jobs_max <= 4)) || jobs_max=4
+
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+
+# Sets `uring_refused` to the reason if io_uring cannot be used here.
+probe_uring() {
+    if uring_refused=$(build/dev/tests/harness/uring_probe); then
+        uring_refused=""
+    fi
+}
+
+# ThreadSanitizer's shadow memory does not fit every layout a kernel may choose
+# at random; without the randomness it does.
+probe_tsan() {
+    tsan_prefix=()
+    local program=build/tsan/tests/harness/test_harness
+    if [[ -x $program ]] && ! "$program" --list >/dev/null 2>&1 &&
+        setarch -R "$program" --list >/dev/null 2>&1; then
+        tsan_prefix=(setarch -R)
+    fi
+}
+
+# run_one KIND BUILD PROGRAM LOG: runs it and writes LOG.count, "passed failed
+# skipped".
+run_one() {
+    local kind=$1 build=$2 program=$3 log=$4 status=0 command
+    if [[ $kind == unit ]]; then
+        command=("$program" --verbose --jobs 1 --filter "$pattern")
+    elif [[ $program == *.py ]]; then
+        command=(python3 "$program" "$PWD/build/$build")
+    else
+        command=(bash "$program" "$PWD/build/$build")
+    fi
+    [[ $build != tsan ]] || command=("${tsan_prefix[@]}" "${command[@]}")
+    timeout --kill-after=5 "${bound[$build]}" "${command[@]}" >"$log" 2>&1 </dev/null &
+    # Whoever ends this script ends its programs: timeout passes the signal on.
+    trap "kill $!" TERM
+    wait $! || status=$?
+    ((status != 124 && status != 137)) || echo "timed out after ${bound[$build]} s" >>"$log"
+    "count_$kind" "$log" "$status" >"$log.count"
+}
+
+count_unit() {
+    local log=$1 status=$2 summary tested=0 passed=0 failed skipped
+    summary=$(grep -a 'Synthesis: ' "$log" | tail -n 1) || true
+    if [[ $summary =~ Tested:\ ([0-9]+)\ .*Passing:\ ([0-9]+) ]]; then
+        tested=${BASH_REMATCH[1]}
+        passed=${BASH_REMATCH[2]}
+    fi
+    failed=$((tested - passed))
+    # It died outside its tests, or before it could say how they went.
+    ((status == 0 || failed > 0)) || failed=1
+    # Criterion also calls disabled what the filter leaves out.
+    skipped=$(grep -a '^\[SKIP\]' "$log" | grep -avc 'Test is disabled') || true
+    echo "$passed $failed $skipped"
+}
+
+# A script counts as one test unless its last line says "N passed, M failed".
+count_integration() {
+    local log=$1 status=$2 last
+    last=$(tail -n 1 "$log")
+    if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+        local failed=${BASH_REMATCH[2]}
+        ((status == 0 || failed > 0)) || failed=1
+        echo "${BASH_REMATCH[1]} $failed ${BASH_REMATCH[4]:-0}"
+    else
+        echo "$((status == 0)) $((status != 0)) 0"
+    fi
+}
+
+# The programs of a row.  By their sources: a build folder keeps the programs of
+# sources that are gone.
+list_programs() {
+    local kind=$1 build=$2 source name
+    if [[ $kind == unit ]]; then
+        for source in tests/*/test_*.c; do
+            echo "build/$build/${source%.c}"
+        done
+        return
+    fi
+    for source in tests/integration/*.py tests/integration/*.sh; do
+        name=${source##*/}
+        # Unquoted on the right: a pattern.
+        [[ integration/${name%.*} != $pattern ]] || echo "$source"
+    done
+}
+
+# show_failures LABEL LOG...: what went wrong in the programs whose count says so.
+show_failures() {
+    local label=$1 log passed failed skipped
+    for log in "${@:2}"; do
+        read -r passed failed skipped <"$log.count"
+        ((failed > 0)) || continue
+        echo "---- $label: ${log##*/}: $failed failed; the end of $log:"
+        grep -avE '^\[(RUN |PASS|SKIP)\]' "$log" | tail -n 40
+        echo "----"
+    done
+}
+
+# run_combination KIND BUILD POLLER PROCS
+run_combination() {
+    local kind=$1 build=$2 poller=$3 procs=$4 program log passed failed skipped
+    local label="$build $poller P=$procs" dir=build/log/test/$kind-$build-$poller-$procs
+    local programs logs=() began=${EPOCHREALTIME/[.,]/} verdict=ok sum=(0 0 0)
+    [[ $kind == unit ]] || label+=" $kind"
+    mapfile -t programs < <(list_programs "$kind" "$build")
+    ((${#programs[@]})) || return 0
+    if [[ $poller == uring && -n $uring_refused ]]; then
+        echo "skip  $label: $uring_refused"
+        return
+    fi
+
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    export GUST_NETPOLL=$poller GUST_MAXPROCS=$procs
+    for program in "${programs[@]}"; do
+        while (($(jobs -rp | wc -l) >= jobs_max)); do
+            wait -n || true
+        done
+        log=$dir/$(basename "$(dirname "$program")")-${program##*/}
+        logs+=("$log")
+        run_one "$kind" "$build" "$program" "$log" &
+    done
+    wait
+
+    for log in "${logs[@]}"; do
+        read -r passed failed skipped <"$log.count"
+        ((sum[0] += passed, sum[1] += failed, sum[2] += skipped)) || true
+    done
+    local ms=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
+    ((sum[1] == 0)) || verdict=FAIL
+    printf '%-4s  %s  %d tests %d.%d s\n' "$verdict" "$label" $((sum[0] + sum[1])) \
+        $((ms / 1000)) $((ms % 1000 / 100))
+    show_failures "$label" "${logs[@]}"
+    ((total[0] += sum[0], total[1] += sum[1], total[2] += sum[2])) || true
+}
+
+probe_uring
+probe_tsan
+total=(0 0 0)
+for row in "${rows[@]}"; do
+    read -r kind build pollers procs_list <<<"$row"
+    for poller in ${pollers//,/ }; do
+        for procs in ${procs_list//,/ }; do
+            run_combination "$kind" "$build" "$poller" "$procs"
+        done
+    done
+done
+
+summary="${total[0]} passed, ${total[1]} failed"
+((total[2] == 0)) || summary+=", ${total[2]} skipped"
+echo "$summary"
+((total[0] > 0 && total[1] == 0))
