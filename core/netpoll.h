@@ -1,0 +1,265 @@
+/* The netpoll contract: operations, not readiness.
+ *
+ * An operation record (gust__op) says what to do on which descriptor and where
+ * the bytes are.  It belongs to the caller until gust__op_start, then to the
+ * poller until its terminal completion, and the memory must stay valid and
+ * untouched that long; then `res` holds what the system call would have
+ * returned, or a negative errno value.
+ *
+ * States of an op, and who makes each transition:
+ *   IDLE      --gust__op_start-->   INFLIGHT   (now held by `home`, the poller
+ *                                              of the P that started it)
+ *   IDLE      --gust__op_cancel-->  CANCELED   start will complete it at once
+ *   INFLIGHT  --gust__op_cancel-->  CANCELING  home was asked to give it back
+ *   INFLIGHT or CANCELING --reap--> DONE       terminal completion, any M
+ * A cancel may lose: then res holds what the operation did, and nothing is
+ * dropped.  A cancel that wins leaves res == -ECANCELED and no bytes moved.
+ *
+ * After DONE, op->done(op) is called once if set, else op->g is made ready.
+ * done runs on g0 of whichever M reaped, with no lock held, and never from
+ * inside gust__op_start or gust__op_cancel: both may be called under a lock that
+ * done takes.  It must not park, and may start other operations.
+ *
+ * A record is made for one operation: the caller sets every field of the
+ * request and all others to zero, again before each use. */
+#ifndef GUST_CORE_NETPOLL_H
+#define GUST_CORE_NETPOLL_H
+
+#include <gust/base.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "core/lock.h"
+#include "core/timers.h"
+
+typedef struct gust__g G;
+typedef struct gust__poller gust__poller;
+typedef struct gust__op gust__op;
+
+/* --- Descriptors --------------------------------------------------------- */
+
+/* A file descriptor as pollers see it.  Owned by whoever opened it. */
+typedef struct gust__fd {
+    int fd;
+    void *desc; /* the epoll backend's record; NULL with io_uring */
+} gust__fd;
+
+/* Takes fd under the poller's care.  epoll: makes it non-blocking.
+ * Errors: -ENOMEM, -EBADF; the fd is still the caller's then. */
+int gust__fd_init(gust__fd *f, int fd);
+
+/* Closes the descriptor.  No operation may be in flight on it. */
+void gust__fd_close(gust__fd *f);
+
+/* --- Buffers ------------------------------------------------------------- */
+
+/* Read buffers belong to pollers: a receive with GUST__OP_PICK gets one only
+ * when data is there, so an idle connection holds none. */
+#define GUST__BUF_SIZE 4096
+#define GUST__BUF_COUNT 256 /* per poller */
+
+typedef struct gust__buf {
+    char *data;         /* GUST__BUF_SIZE bytes */
+    gust__poller *home; /* where it goes back to */
+    uint32_t next_free; /* the epoll backend's list */
+    uint16_t id;
+} gust__buf;
+
+/* Gives a picked buffer back.  Any M with or without a P. */
+void gust__buf_put(gust__buf *buf);
+
+/* --- Operations ---------------------------------------------------------- */
+
+typedef enum gust__opcode {
+    GUST__OP_RECV,    /* buf, len; or GUST__OP_PICK */
+    GUST__OP_SEND,    /* buf, len: completes when all of it is sent, or with an
+                         error; a partial send that then failed reports the bytes */
+    GUST__OP_SENDMSG, /* msg: the same, the record's iovecs are consumed */
+    GUST__OP_ACCEPT,  /* res: a new close-on-exec socket */
+    GUST__OP_CONNECT, /* addr, addr_len */
+    GUST__OP_POLL,    /* events (POLLIN...): res is the revents */
+} gust__opcode;
+
+enum {
+    GUST__OP_PICK = 1,      /* RECV: into a poller's buffer, returned in `picked`;
+                               -ENOBUFS if none is free (nothing was lost) */
+    GUST__OP_DRAINED = 2,   /* RECV: nothing is there, since the last receive from this
+                               stream got less than it asked for: wait before trying */
+    GUST__OP_MULTISHOT = 4, /* ACCEPT: `more` is called for each socket until the
+                               terminal completion, whose res is no socket: 0 if the
+                               kernel wants to be asked again, else an error */
+};
+
+typedef enum gust__op_state {
+    GUST__OP_IDLE,
+    GUST__OP_CANCELED,
+    GUST__OP_INFLIGHT,
+    GUST__OP_CANCELING,
+    GUST__OP_DONE,
+} gust__op_state;
+
+struct gust__op {
+    /* The request. */
+    uint8_t code;  /* gust__opcode */
+    uint8_t flags; /* GUST__OP_* */
+    gust__fd *fd;
+    union {
+        struct {
+            void *buf;
+            size_t len;
+        };
+        struct msghdr *msg;
+        struct {
+            const struct sockaddr *addr;
+            socklen_t addr_len;
+        };
+        short events;
+    };
+    void (*done)(gust__op *op);
+    /* Multishot only: one result that is not the last.  On g0, under no lock. */
+    void (*more)(gust__op *op, int res);
+
+    /* The result. */
+    int32_t res;
+    gust__buf *picked; /* the caller's to put back if res > 0 */
+
+    /* The poller's. */
+    _Atomic uint32_t state; /* gust__op_state */
+    uint32_t cqes;          /* completions still to come, under home's lock */
+    gust__poller *home;     /* set by start, before state becomes INFLIGHT */
+    size_t sent;            /* progress of a send; epoll: 1 once a connect is under way */
+    G *g;                   /* who waits, if done is NULL */
+    gust__op *next;         /* link in a reaped batch */
+};
+
+/* Starts an operation whose completion calls op->done at a later reap, even if
+ * it could be done at once.  From a goroutine or g0 of an M that has a P; never
+ * parks. */
+void gust__op_start(gust__op *op);
+
+/* Asks for the operation back.  The caller guarantees that the record's memory
+ * is valid during the call (by the lock that its completion side also takes).
+ * Any M that has a P; never parks. */
+void gust__op_cancel(gust__op *op);
+
+/* --- Deadlines ----------------------------------------------------------- */
+
+/* A deadline for operations that follow each other (a conn's reads).  Moving it
+ * later does not touch the timer heap: the timer that is armed fires, sees the
+ * stored time and arms itself again. */
+typedef struct gust__deadline {
+    gust__timer timer;
+    gust__lock lock; /* RANK_DEADLINE: everything below */
+    gust__op *op;    /* what to cancel, NULL between operations */
+    gust_time when;
+    gust_time armed; /* when the timer is set to fire; GUST_FOREVER: it is not */
+    uint32_t calls;  /* how often the callback is still to be called */
+    bool expired;    /* it asked for op's cancellation */
+} gust__deadline;
+
+void gust__deadline_init(gust__deadline *d);
+/* Stops the timer, waiting for a callback that runs; after the call the memory
+ * is the caller's.  No operation may be under way. */
+void gust__deadline_fini(gust__deadline *d);
+
+/* Around one operation: gust__op_wait's business.  From begin to end, op is
+ * cancelled once `when` has come; end tells whether it was.  Of an M with a P. */
+void gust__deadline_begin(gust__deadline *d, gust__op *op, gust_time when);
+bool gust__deadline_end(gust__deadline *d);
+
+/* Starts op and parks until its terminal completion.  At `deadline` the op is
+ * cancelled.  `d` may be NULL: then a deadline on the stack is used.  Returns
+ * op->res, with -ETIMEDOUT (-EAGAIN for GUST_NOW) in the place of -ECANCELED
+ * if it was the deadline that won; -ECANCELED if somebody else's gust__op_cancel
+ * did.  A send cut short by either returns the bytes it has sent, if any.  With
+ * a deadline in the past the op is tried and never waits.
+ * From a goroutine; op->done must be NULL, and so no MULTISHOT. */
+int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline);
+
+/* --- Pollers: for the scheduler ------------------------------------------
+ *
+ * One per P, travelling with it.  An M sleeps in the poller of the P it has just
+ * released: it does not own that P while it sleeps, and completes nothing before
+ * it has it again. */
+
+typedef struct gust__backend {
+    const char *name;
+    /* True if operations are tried by an ordinary system call before they are
+     * started, because starting never tries: gust__op_try works for all of them. */
+    bool tries_first;
+    /* 0 if this kernel lets us use it, found out by a round trip; else a
+     * negative errno value and *ret_why says which step failed. */
+    int (*probe)(const char **ret_why);
+    int (*open)(gust__poller **ret_poller);
+    void (*close)(gust__poller *p);
+    /* False: it could be done at once, res is set, and the poller has forgotten
+     * the op.  True: it is p's, and may already be finished. */
+    bool (*start)(gust__op *op, gust__poller *p);
+    void (*cancel)(gust__op *op); /* state was INFLIGHT or later, home is set */
+    void (*sleep)(gust__poller *p, int64_t timeout_ns);
+    bool (*pending)(gust__poller *p);
+    void (*submit)(gust__poller *p);
+    void (*collect)(gust__poller *p); /* submit, and let the kernel report what is ready */
+    int (*reap)(gust__poller *p);
+    int (*fd_init)(gust__fd *f);
+    void (*fd_fini)(gust__fd *f);
+    void (*buf_put)(gust__buf *buf);
+} gust__backend;
+
+extern const gust__backend gust__backend_uring;
+extern const gust__backend gust__backend_epoll;
+
+/* Chooses the backend for the process: `mode` is GUST_NETPOLL's value or NULL.
+ * Logs one line when `auto` had to fall back, or when it fails.  While no poller
+ * is open.  Errors: -EINVAL for an unknown mode; what the backend answered. */
+int gust__netpoll_choose(const char *mode);
+
+/* "io_uring" or "epoll"; "" before the choice.  Any thread. */
+const char *gust__netpoll_name(void);
+
+/* Errors: -ENOMEM, -EMFILE and what the kernel answers. */
+int gust__poller_open(gust__poller **ret_poller);
+
+/* Takes back whatever is in flight and forgets it: nobody is told, and after the
+ * call the kernel touches no memory of an operation any more.  The records must
+ * still be valid.  Nobody may use the poller any more.  NULL is accepted. */
+void gust__poller_close(gust__poller *p);
+
+/* The poller of the current M's P; NULL if it has no P.  Defined by the scheduler. */
+gust__poller *gust__poller_current(void);
+
+/* Submits and sleeps until a completion, a wake or the timeout (ns; < 0: none);
+ * completes nothing.  By the M that will own the poller's P again, or will find
+ * that somebody took it.  A wake sent since the call before is not lost.
+ * May return early for no reason. */
+void gust__poller_sleep(gust__poller *p, int64_t timeout_ns);
+
+/* Ends the sleep of whoever sleeps in p, or its next one.  What the caller wrote
+ * before is visible after that sleep.  Any thread. */
+void gust__poller_wake(gust__poller *p);
+
+/* True if gust__poller_poll would find something to do: a look at shared
+ * memory, no system call (epoll: may be true for nothing).  Any thread. */
+bool gust__poller_pending(gust__poller *p);
+
+/* Completes what the kernel has reported, with no system call in the usual case:
+ * each op's done is called, or its goroutine made ready on the current P by
+ * gust__ready_tail.  Returns how many results it handed out; a bounded number,
+ * there may be more.  By the P's owner, on g0.
+ *
+ * The idle loop is: reap; nothing runnable: sleep; reap.  It costs one system
+ * call, since sleep submits and waits in one. */
+int gust__poller_reap(gust__poller *p);
+
+/* Hands queued requests to the kernel, lets it report what is ready, and reaps.
+ * For a P that stays busy, every few dispatches.  By the P's owner, on g0. */
+int gust__poller_poll(gust__poller *p);
+
+/* Hands queued requests to the kernel, if there are any.  Before the P changes
+ * its thread.  Any M. */
+void gust__poller_submit(gust__poller *p);
+
+/* True if operations are in flight: somebody has to watch this poller.  Any thread. */
+bool gust__poller_busy(gust__poller *p);
+
+#endif
