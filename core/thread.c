@@ -1,0 +1,396 @@
+/* Ms and idle Ps: who sleeps where, who wakes whom.
+ *
+ * An M without work gives its P to the idle list and sleeps in that P's poller,
+ * as its `sleeper`: what the poller completes wakes exactly the M that serves it.
+ * To run an idle P, a waker takes it off the list and, if it has a sleeper, hands
+ * it over in m->nextp and wakes the poller; else an M is found in sched.midle
+ * (Ms without a P, asleep on their note) or started.  An M that wakes and finds
+ * that somebody else took its P joins sched.midle.
+ *
+ * No wake-up is lost, because the two sides mirror each other (Go's protocol):
+ *
+ *     who makes work                     who goes to sleep
+ *     1. puts the G in a queue           1. puts its P on the idle list and
+ *     2. fence                              stops being counted as spinning
+ *     3. reads npidle, nmspinning;       2. fence
+ *        wakes a P unless none is idle   3. reads all queues; takes a P back
+ *        or an M is spinning                if there is work
+ *
+ * Whichever fence comes first, the other side sees the write before it.  Not
+ * checking again after becoming non-spinning was tried by others and loses
+ * wake-ups (golang/go#43997).
+ *
+ * At most half of the busy Ps spin (may_spin in sched.c), and a spinning M that
+ * finds work looks whether there is more before it runs it. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/fault.h"
+#include "core/proc.h"
+
+/* The runtime's own code runs on these: the scheduler, completions, timers. */
+#define THREAD_STACK_SIZE ((size_t)512 << 10)
+#define STOP_ROUNDS 200
+#define STOP_ROUND_NS (5 * GUST_MS)
+
+/* --- Notes --------------------------------------------------------------- */
+
+void gust__note_wake(gust__note *n)
+{
+    /* Release: what the waker wrote is visible to the sleeper's acquire. */
+    if (atomic_exchange_explicit(&n->word, 1, memory_order_release) == 0)
+        syscall(SYS_futex, &n->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void gust__note_sleep(gust__note *n, int64_t timeout_ns)
+{
+    struct timespec ts = {timeout_ns / GUST_SEC, timeout_ns % GUST_SEC};
+    bool forever = timeout_ns < 0;
+    do {
+        if (atomic_exchange_explicit(&n->word, 0, memory_order_acquire) == 1)
+            return;
+        syscall(SYS_futex, &n->word, FUTEX_WAIT_PRIVATE, 0, forever ? NULL : &ts, NULL, 0);
+    } while (forever);
+    atomic_exchange_explicit(&n->word, 0, memory_order_acquire);
+}
+
+/* --- The idle list ------------------------------------------------------- */
+
+void gust__p_release_locked(P *p, M *sleeper)
+{
+    /* Release: whoever takes the P sees all that its last M did. */
+    atomic_store_explicit(&p->status, P_IDLE, memory_order_release);
+    p->sleeper = sleeper;
+    p->idle_link = sched.pidle;
+    sched.pidle = p;
+    atomic_fetch_add_explicit(&sched.npidle, 1, memory_order_seq_cst);
+}
+
+static bool unlink_idle(P *p)
+{
+    for (P **at = &sched.pidle; *at; at = &(*at)->idle_link) {
+        if (*at == p) {
+            *at = p->idle_link;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A P with a sleeper is cheaper to wake than one that needs a thread. */
+static P *best_idle(void)
+{
+    for (P *p = sched.pidle; p; p = p->idle_link)
+        if (p->sleeper)
+            return p;
+    return sched.pidle;
+}
+
+P *gust__p_idle_take_locked(P *wanted)
+{
+    P *p = wanted;
+    if (!p || !unlink_idle(p)) {
+        p = best_idle();
+        if (!p)
+            return NULL;
+        unlink_idle(p);
+    }
+    p->sleeper = NULL;
+    atomic_store_explicit(&p->status, P_RUNNING, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&sched.npidle, 1, memory_order_seq_cst);
+    gust__sysmon_wake();
+    return p;
+}
+
+/* --- Starting Ms --------------------------------------------------------- */
+
+static void *m_main(void *arg)
+{
+    M *m = arg;
+    gust__tls_m = m;
+    gust__ctx_init_thread(&m->g0);
+    gust__fault_thread_init();
+    gust__schedule(m);
+    gust__fault_thread_fini();
+    gust__ctx_fini_thread(&m->g0);
+    gust__tls_m = NULL;
+    /* Release: gust__threads_stop joins once it sees zero. */
+    atomic_fetch_sub_explicit(&sched.nm_live, 1, memory_order_release);
+    return NULL;
+}
+
+static int spawn_thread(M *m)
+{
+    pthread_attr_t attr;
+    int err = pthread_attr_init(&attr);
+    if (err)
+        return -err;
+    pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
+    err = pthread_create(&m->thread, &attr, m_main, m);
+    pthread_attr_destroy(&attr);
+    return -err;
+}
+
+static int m_new(P *p, bool spinning)
+{
+    uint32_t n = atomic_load_explicit(&sched.nm, memory_order_relaxed);
+    if (n >= GUST__THREADS_MAX)
+        gust__fatal("%u threads: more goroutines block in foreign code than gust allows", n);
+    M *m = calloc(1, sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    m->p = p;
+    m->spinning = spinning;
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    m->id = (int)atomic_fetch_add_explicit(&sched.nm, 1, memory_order_relaxed);
+    m->rand = (uint32_t)gust_now() * 2654435761u + (uint32_t)m->id * 40503u + 1;
+    gust__lock_drop(&sched.lock);
+    atomic_fetch_add_explicit(&sched.nm_live, 1, memory_order_relaxed);
+    int err = spawn_thread(m);
+    if (err) {
+        atomic_fetch_sub_explicit(&sched.nm_live, 1, memory_order_relaxed);
+        free(m);
+        return err;
+    }
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    m->all_link = sched.allm;
+    sched.allm = m;
+    gust__lock_drop(&sched.lock);
+    return 0;
+}
+
+static M *m_idle_take(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    M *m = sched.midle;
+    if (m)
+        sched.midle = m->idle_link;
+    gust__lock_drop(&sched.lock);
+    return m;
+}
+
+int gust__m_start(P *p, bool spinning)
+{
+    M *m = m_idle_take();
+    if (m) {
+        m->nextp = p;
+        m->spinning = spinning;
+        gust__note_wake(&m->note);
+        return 0;
+    }
+    int err = m_new(p, spinning);
+    if (err == 0)
+        return 0;
+    gust__log("cannot start a thread (error %d); %d Ps share those there are", -err, sched.nprocs);
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    gust__p_release_locked(p, NULL);
+    gust__lock_drop(&sched.lock);
+    return err;
+}
+
+bool gust__m_stop(M *m)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    if (atomic_load_explicit(&sched.stopping, memory_order_relaxed)) {
+        gust__lock_drop(&sched.lock);
+        return false;
+    }
+    m->idle_link = sched.midle;
+    sched.midle = m;
+    gust__lock_drop(&sched.lock);
+    gust__note_sleep(&m->note, -1);
+    m->p = m->nextp; /* NULL: woken to stop */
+    m->nextp = NULL;
+    return m->p != NULL;
+}
+
+/* --- Waking -------------------------------------------------------------- */
+
+static void wake_idle_p(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    P *p = best_idle();
+    M *m = p ? p->sleeper : NULL;
+    if (p)
+        gust__p_idle_take_locked(p);
+    if (m) {
+        m->nextp = p;
+        m->spinning = true;
+    }
+    gust__lock_drop(&sched.lock);
+    if (m)
+        gust__poller_wake(p->poller);
+    if (!p || (!m && gust__m_start(p, true) < 0))
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    else
+        atomic_fetch_add_explicit(&sched.wakes, 1, memory_order_relaxed);
+}
+
+void gust__wakep(void)
+{
+    if (sched.nprocs == 1)
+        return;
+    gust__fence(); /* step 2 of who makes work */
+    uint32_t none = 0;
+    if (atomic_load_explicit(&sched.npidle, memory_order_relaxed) > 0 &&
+        atomic_load_explicit(&sched.nmspinning, memory_order_relaxed) == 0 &&
+        atomic_compare_exchange_strong_explicit(&sched.nmspinning, &none, 1, memory_order_seq_cst,
+                                                memory_order_relaxed))
+        wake_idle_p();
+}
+
+/* A goroutine in runnext is normally no surplus (gust__ready), and so those who
+ * go to sleep do not look at it; the hint makes the next one do. */
+void gust__wakep_spawn(void)
+{
+    if (sched.nprocs > 1 && !atomic_load_explicit(&sched.spawn_hint, memory_order_relaxed))
+        atomic_store_explicit(&sched.spawn_hint, 1, memory_order_relaxed);
+    gust__wakep();
+}
+
+/* Step 3 of who goes to sleep.  Only surplus counts: a single runnext belongs to
+ * a hand-off between goroutines of a busy P, unless the hint says spawn. */
+static bool work_anywhere(void)
+{
+    bool with_next = atomic_exchange_explicit(&sched.spawn_hint, 0, memory_order_seq_cst);
+    if (atomic_load_explicit(&sched.glist_count, memory_order_relaxed))
+        return true;
+    for (int i = 0; i < sched.nprocs; i++) {
+        gust__runq *q = &sched.allp[i].runq;
+        if (gust__runq_len(q) || (with_next && !gust__runq_empty(q)))
+            return true;
+    }
+    return false;
+}
+
+void gust__m_stop_spinning(M *m)
+{
+    m->spinning = false;
+    atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    gust__fence();
+    if (work_anywhere())
+        gust__wakep();
+}
+
+/* --- Going to sleep ------------------------------------------------------ */
+
+static bool release_p(M *m)
+{
+    P *p = m->p;
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    if (sched.glist.count || atomic_load_explicit(&sched.stopping, memory_order_relaxed)) {
+        gust__lock_drop(&sched.lock);
+        return false;
+    }
+    gust__count(&p->sleeps);
+    m->p = NULL;
+    gust__p_release_locked(p, m);
+    gust__lock_drop(&sched.lock);
+    if (m->spinning) {
+        m->spinning = false;
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    }
+    return true;
+}
+
+/* After m slept in p, or decided not to: has it a P? */
+static bool regain_p(M *m, P *p)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    if (m->nextp) {
+        m->p = m->nextp;
+        m->nextp = NULL;
+    } else if (p->sleeper == m) {
+        m->p = gust__p_idle_take_locked(p);
+    }
+    gust__lock_drop(&sched.lock);
+    return m->p != NULL;
+}
+
+static int64_t sleep_ns(P *p)
+{
+    gust_time when = gust__timers_earliest(&p->timers);
+    if (when == GUST_FOREVER)
+        return -1;
+    int64_t ns = when - gust_now();
+    return ns > 0 ? ns : 0;
+}
+
+bool gust__m_idle(M *m)
+{
+    P *p = m->p;
+    if (!release_p(m))
+        return true;
+    gust__fence(); /* step 2 of who goes to sleep */
+    if (sched.nprocs > 1 && work_anywhere()) {
+        if (regain_p(m, p)) {
+            if (!m->spinning) {
+                m->spinning = true;
+                atomic_fetch_add_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+            }
+            return true;
+        }
+        return gust__m_stop(m);
+    }
+    gust__poller_sleep(p->poller, sleep_ns(p));
+    if (regain_p(m, p))
+        return true;
+    /* Another M sleeps here, or will: what woke us was meant for it. */
+    gust__poller_wake(p->poller);
+    return gust__m_stop(m);
+}
+
+void gust__handoff(P *p)
+{
+    if (!gust__runq_empty(&p->runq) || gust__timers_earliest(&p->timers) != GUST_FOREVER ||
+        gust__poller_busy(p->poller) ||
+        atomic_load_explicit(&sched.glist_count, memory_order_relaxed)) {
+        gust__m_start(p, false);
+        return;
+    }
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    gust__p_release_locked(p, NULL);
+    gust__lock_drop(&sched.lock);
+}
+
+/* --- Ending -------------------------------------------------------------- */
+
+static void wake_all(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    M *idle = sched.midle;
+    sched.midle = NULL;
+    gust__lock_drop(&sched.lock);
+    while (idle) {
+        M *m = idle;
+        idle = m->idle_link; /* read before the wake: m ends after it */
+        gust__note_wake(&m->note);
+    }
+    for (int i = 0; i < sched.nprocs; i++)
+        gust__poller_wake(sched.allp[i].poller);
+}
+
+bool gust__threads_stop(void)
+{
+    for (int i = 0; i < STOP_ROUNDS; i++) {
+        wake_all();
+        if (atomic_load_explicit(&sched.nm_live, memory_order_acquire) == 0)
+            break;
+        struct timespec ts = {0, i < 10 ? STOP_ROUND_NS / 100 : STOP_ROUND_NS};
+        nanosleep(&ts, NULL);
+    }
+    if (atomic_load_explicit(&sched.nm_live, memory_order_acquire) != 0)
+        return false;
+    for (M *m = sched.allm; m;) {
+        M *next = m->all_link;
+        pthread_join(m->thread, NULL);
+        free(m);
+        m = next;
+    }
+    sched.allm = NULL;
+    return true;
+}

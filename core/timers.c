@@ -1,0 +1,203 @@
+/* The timer heaps.  The rules are in core/timers.h.
+ *
+ * slots is a 4-ary heap on `when`; slot i's timer has index i + 1 and heap == ts.
+ * A timer's `heap` changes only under the lock of the heap it points to, so it is
+ * read, that heap locked, and read again. */
+#include "core/timers.h"
+
+#include <gust/runtime.h>
+#include <stdlib.h>
+
+#include "core/proc.h"
+
+#define ARITY 4u
+
+static void slot_put(gust__timers *ts, uint32_t i, struct gust__timer_slot slot)
+{
+    ts->slots[i] = slot;
+    slot.t->index = i + 1;
+}
+
+static void sift_up(gust__timers *ts, uint32_t i)
+{
+    struct gust__timer_slot moving = ts->slots[i];
+    while (i > 0) {
+        uint32_t parent = (i - 1) / ARITY;
+        if (ts->slots[parent].when <= moving.when)
+            break;
+        slot_put(ts, i, ts->slots[parent]);
+        i = parent;
+    }
+    slot_put(ts, i, moving);
+}
+
+static uint32_t least_child(gust__timers *ts, uint32_t i)
+{
+    uint32_t first = i * ARITY + 1, best = first;
+    uint32_t end = first + ARITY < ts->len ? first + ARITY : ts->len;
+    for (uint32_t c = first + 1; c < end; c++)
+        if (ts->slots[c].when < ts->slots[best].when)
+            best = c;
+    return best;
+}
+
+static void sift_down(gust__timers *ts, uint32_t i)
+{
+    struct gust__timer_slot moving = ts->slots[i];
+    for (;;) {
+        uint32_t child = least_child(ts, i);
+        if (child >= ts->len || ts->slots[child].when >= moving.when)
+            break;
+        slot_put(ts, i, ts->slots[child]);
+        i = child;
+    }
+    slot_put(ts, i, moving);
+}
+
+static void publish_earliest(gust__timers *ts)
+{
+    gust_time when = ts->len ? ts->slots[0].when : GUST_FOREVER;
+    /* Relaxed: a hint for others; whoever acts on it takes the lock. */
+    if (when != atomic_load_explicit(&ts->earliest, memory_order_relaxed))
+        atomic_store_explicit(&ts->earliest, when, memory_order_relaxed);
+}
+
+static void heap_remove(gust__timers *ts, gust__timer *t)
+{
+    uint32_t i = t->index - 1;
+    struct gust__timer_slot last = ts->slots[--ts->len];
+    t->index = 0;
+    if (last.t != t) {
+        slot_put(ts, i, last);
+        sift_up(ts, i);
+        sift_down(ts, last.t->index - 1);
+    }
+    publish_earliest(ts);
+}
+
+static void heap_grow(gust__timers *ts)
+{
+    uint32_t cap = ts->cap ? ts->cap * 2 : 64;
+    void *slots = realloc(ts->slots, cap * sizeof *ts->slots);
+    if (!slots)
+        gust__fatal("out of memory for %u timers", cap);
+    ts->slots = slots;
+    ts->cap = cap;
+}
+
+static void heap_insert(gust__timers *ts, gust__timer *t, gust_time when)
+{
+    if (ts->len == ts->cap)
+        heap_grow(ts);
+    t->when = when;
+    slot_put(ts, ts->len++, (struct gust__timer_slot){when, t});
+    sift_up(ts, ts->len - 1);
+    publish_earliest(ts);
+}
+
+/* Moves a timer within its heap. */
+static void heap_move(gust__timers *ts, gust__timer *t, gust_time when)
+{
+    uint32_t i = t->index - 1;
+    t->when = ts->slots[i].when = when;
+    sift_up(ts, i);
+    sift_down(ts, t->index - 1);
+    publish_earliest(ts);
+}
+
+/* Locks the heap t sits in or last fired from; NULL if it never had one. */
+static gust__timers *lock_heap_of(gust__timer *t)
+{
+    for (;;) {
+        /* Acquire: pairs with the release in gust__timer_set. */
+        gust__timers *ts = atomic_load_explicit(&t->heap, memory_order_acquire);
+        if (!ts)
+            return NULL;
+        gust__lock_take(&ts->lock, RANK_TIMERS);
+        if (ts == atomic_load_explicit(&t->heap, memory_order_relaxed))
+            return ts;
+        gust__lock_drop(&ts->lock);
+    }
+}
+
+bool gust__timer_set(gust__timer *t, gust_time when)
+{
+    gust__timers *mine = &gust__m()->p->timers;
+    gust__timers *old = lock_heap_of(t);
+    bool was_armed = old && t->index != 0;
+    if (was_armed && old == mine) {
+        heap_move(mine, t, when);
+        gust__lock_drop(&mine->lock);
+        return true;
+    }
+    if (was_armed)
+        heap_remove(old, t);
+    if (old && old != mine)
+        gust__lock_drop(&old->lock);
+    if (old != mine)
+        gust__lock_take(&mine->lock, RANK_TIMERS);
+    heap_insert(mine, t, when);
+    /* Release: pairs with the acquire in lock_heap_of. */
+    atomic_store_explicit(&t->heap, mine, memory_order_release);
+    gust__lock_drop(&mine->lock);
+    return was_armed;
+}
+
+/* The callback may run from another heap than the one t sits in now, if it was
+ * re-armed meanwhile: fired_from, written under the lock of the heap it left,
+ * says which. */
+static void wait_while_firing(gust__timers *from, gust__timer *t)
+{
+    /* Acquire: pairs with the release in fire(); the callback's effects are
+     * visible and it touches t no more. */
+    while (from && atomic_load_explicit(&from->firing, memory_order_acquire) == t)
+        gust__cpu_relax();
+}
+
+bool gust__timer_stop(gust__timer *t)
+{
+    gust__timers *ts = lock_heap_of(t);
+    if (!ts)
+        return false;
+    bool was_armed = t->index != 0;
+    if (was_armed)
+        heap_remove(ts, t);
+    gust__timers *from = t->fired_from;
+    gust__lock_drop(&ts->lock);
+    wait_while_firing(from, t);
+    return was_armed;
+}
+
+/* Takes the root out and calls it with the lock dropped. */
+static void fire(gust__timers *ts)
+{
+    gust__timer *t = ts->slots[0].t;
+    heap_remove(ts, t);
+    t->fired_from = ts;
+    atomic_store_explicit(&ts->firing, t, memory_order_relaxed);
+    gust__lock_drop(&ts->lock);
+    t->fn(t); /* t may be gone after this */
+    gust__lock_take(&ts->lock, RANK_TIMERS);
+    /* Release: pairs with wait_while_firing. */
+    atomic_store_explicit(&ts->firing, NULL, memory_order_release);
+}
+
+int gust__timers_run(gust__timers *ts, gust_time now)
+{
+    int n = 0;
+    gust__lock_take(&ts->lock, RANK_TIMERS);
+    /* One M fires a heap's timers at a time, so that `firing` can name the one. */
+    while (ts->len && ts->slots[0].when <= now &&
+           !atomic_load_explicit(&ts->firing, memory_order_relaxed)) {
+        fire(ts);
+        n++;
+    }
+    gust__lock_drop(&ts->lock);
+    return n;
+}
+
+void gust__timers_fini(gust__timers *ts)
+{
+    free(ts->slots);
+    *ts = (gust__timers){.earliest = GUST_FOREVER};
+}
