@@ -1,0 +1,312 @@
+/* Select, after Go's selectgo:
+ *
+ *   1. In random order, look at each channel without its lock; where something
+ *      may be going on, lock that channel alone and try.  The first success is
+ *      the choice, and since the order is uniformly random so is the choice.
+ *   2. Nothing: lock all channels, in the order of their addresses and each one
+ *      once, and try again.  Now "nothing is ready" is true at one moment, which
+ *      is what a default (GUST_NOW) and going to sleep both need.
+ *   3. Link one waiter per case, park; the commit function drops the locks.
+ *   4. Awake: lock all again, unlink what is left, find the waiter that was served.
+ *
+ * Wakers that hold different channels' locks compete for the claim word of the
+ * goroutine; the alarm of the deadline is one of them.  A waker looks at a waiter
+ * only under its channel's lock, so after step 4 nobody can see them.
+ *
+ * Step 1 is not in Go: with every channel locked, a select of four costs eight
+ * atomic operations at least, even when the first channel tried is ready. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/chan.h"
+
+/* Up to this many cases a select needs no memory but its stack frame. */
+#define SELECT_SMALL 16
+
+struct select {
+    gust_case *cases;
+    size_t count;
+    size_t live;           /* cases with a channel */
+    uint16_t *poll_order;  /* [live] indices of cases, to be tried in this order */
+    uint16_t *lock_order;  /* [live] the same by rising channel address */
+    gust__waiter *waiters; /* [count] by index of the case */
+    gust__alarm alarm;
+};
+
+/* --- Order ---------------------------------------------------------------- */
+
+/* Uniform in [0, bound); the bias is below bound / 2^32. */
+static uint32_t rand_below(uint32_t bound)
+{
+    return (uint32_t)(((uint64_t)gust__rand() * bound) >> 32);
+}
+
+static void collect_live(struct select *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->cases[i].chan)
+            s->poll_order[s->live++] = (uint16_t)i;
+}
+
+/* Draws the case to try as number `at`: a step of Fisher and Yates' shuffle. */
+static size_t draw_next(struct select *s, size_t at)
+{
+    size_t other = at + rand_below((uint32_t)(s->live - at));
+    uint16_t drawn = s->poll_order[other];
+    s->poll_order[other] = s->poll_order[at];
+    s->poll_order[at] = drawn;
+    return drawn;
+}
+
+static gust_chan *chan_at(const struct select *s, size_t place)
+{
+    return s->cases[s->lock_order[place]].chan;
+}
+
+static void swap_places(struct select *s, size_t a, size_t b)
+{
+    uint16_t index = s->lock_order[a];
+    s->lock_order[a] = s->lock_order[b];
+    s->lock_order[b] = index;
+}
+
+static void sift_down(struct select *s, size_t place, size_t len)
+{
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child >= len)
+            return;
+        if (child + 1 < len && chan_at(s, child) < chan_at(s, child + 1))
+            child++;
+        if (chan_at(s, place) >= chan_at(s, child))
+            return;
+        swap_places(s, place, child);
+        place = child;
+    }
+}
+
+/* A heap sort: no memory, no bad cases. */
+static void sort_lock_order(struct select *s)
+{
+    memcpy(s->lock_order, s->poll_order, s->live * sizeof *s->lock_order);
+    for (size_t i = s->live / 2; i-- > 0;)
+        sift_down(s, i, s->live);
+    for (size_t len = s->live; len-- > 1;) {
+        swap_places(s, 0, len);
+        sift_down(s, 0, len);
+    }
+}
+
+/* --- Locking -------------------------------------------------------------- */
+
+static void lock_all(struct select *s)
+{
+    gust_chan *last = NULL;
+    for (size_t i = 0; i < s->live; i++) {
+        gust_chan *c = chan_at(s, i);
+        if (c != last)
+            gust__lock_take(&c->lock, RANK_CHAN);
+        last = c;
+    }
+}
+
+/* After the last drop *s is not touched: in a commit function it may be gone. */
+static void unlock_all(struct select *s)
+{
+    gust_chan *held = NULL;
+    size_t live = s->live;
+    for (size_t i = 0; i < live; i++) {
+        gust_chan *c = chan_at(s, i);
+        if (held && c != held)
+            gust__lock_drop(&held->lock);
+        held = c;
+    }
+    if (held)
+        gust__lock_drop(&held->lock);
+}
+
+/* --- The four steps ------------------------------------------------------- */
+
+/* The channel's lock is held. */
+static gust__chan_try try_case(gust_case *k, gust__waiter **ret_peer)
+{
+    return k->op == GUST_SEND ? chan_try_send(k->chan, k->elem, ret_peer)
+                              : chan_try_recv(k->chan, k->elem, ret_peer);
+}
+
+/* What remains to be done for the chosen case, with no lock held.  Returns its
+ * index. */
+static int finish(struct select *s, size_t index, gust__chan_try did, gust__waiter *peer)
+{
+    gust_case *k = &s->cases[index];
+    if (k->op == GUST_RECV)
+        k->received = did == TRY_DONE;
+    else if (did == TRY_CLOSED)
+        gust_panic("send on closed channel");
+    if (peer)
+        gust__ready(peer->g);
+    return (int)index;
+}
+
+static bool case_blocks(const gust_case *k)
+{
+    return k->op == GUST_SEND ? chan_send_blocks(k->chan) : chan_recv_blocks(k->chan);
+}
+
+/* Step 1; also completes poll_order.  Returns a case's index or -1. */
+static int try_one_by_one(struct select *s)
+{
+    for (size_t i = 0; i < s->live; i++) {
+        size_t index = draw_next(s, i);
+        gust_case *k = &s->cases[index];
+        gust__waiter *peer = NULL;
+        gust__chan_try did;
+        if (case_blocks(k))
+            continue;
+        gust__lock_take(&k->chan->lock, RANK_CHAN);
+        did = try_case(k, &peer);
+        gust__lock_drop(&k->chan->lock);
+        if (did != TRY_BLOCKED)
+            return finish(s, index, did, peer);
+    }
+    return -1;
+}
+
+/* Step 2.  Returns a case's index with all locks dropped, or -1 with all held. */
+static int try_all_locked(struct select *s)
+{
+    lock_all(s);
+    for (size_t i = 0; i < s->live; i++) {
+        size_t index = s->poll_order[i];
+        gust__waiter *peer = NULL;
+        gust__chan_try did = try_case(&s->cases[index], &peer);
+        if (did != TRY_BLOCKED) {
+            unlock_all(s);
+            return finish(s, index, did, peer);
+        }
+    }
+    return -1;
+}
+
+static gust__waitlist *case_list(const gust_case *k)
+{
+    return k->op == GUST_SEND ? &k->chan->sendq : &k->chan->recvq;
+}
+
+static void link_all(struct select *s, G *g)
+{
+    _Atomic uint32_t *claim = claim_open(g);
+    for (size_t i = 0; i < s->live; i++) {
+        size_t index = s->lock_order[i];
+        gust_case *k = &s->cases[index];
+        s->waiters[index] = (gust__waiter){.g = g, .claim = claim, .elem = k->elem};
+        waitlist_push(case_list(k), &s->waiters[index]);
+    }
+}
+
+/* Once the alarm is set, or the first lock dropped, the goroutine may be awake.
+ * It takes all the locks before it leaves gust_select, so it cannot get past the
+ * last one that is dropped here; without any channel there is nothing to touch
+ * after the alarm. */
+static bool commit_select(G *g, void *arg)
+{
+    struct select *s = arg;
+    size_t live = s->live;
+    (void)g;
+    alarm_set(&s->alarm);
+    if (live)
+        unlock_all(s);
+    return true;
+}
+
+/* Step 4.  Returns the index of the case that was served or -1; *ret_outcome. */
+static int unlink_all(struct select *s, gust__outcome *ret_outcome)
+{
+    int chosen = -1;
+    lock_all(s);
+    for (size_t i = 0; i < s->live; i++) {
+        size_t index = s->lock_order[i];
+        gust__waiter *w = &s->waiters[index];
+        if (w->outcome != OUTCOME_NONE) {
+            chosen = (int)index;
+            *ret_outcome = w->outcome;
+        } else {
+            waitlist_remove(case_list(&s->cases[index]), w);
+        }
+    }
+    unlock_all(s);
+    return chosen;
+}
+
+/* Steps 3 and 4.  All locks are held, and dropped here. */
+static int wait_for_case(struct select *s, gust_time deadline)
+{
+    gust__outcome outcome = OUTCOME_NONE;
+    G *g = gust__g();
+    int chosen;
+    link_all(s, g);
+    gust__alarm_init(&s->alarm, g, deadline);
+    gust__park(commit_select, s, WAIT_SELECT);
+    alarm_stop(&s->alarm);
+    chosen = unlink_all(s, &outcome);
+    if (chosen < 0)
+        return deadline_error(deadline);
+    return finish(s, (size_t)chosen, outcome == OUTCOME_DONE ? TRY_DONE : TRY_CLOSED, NULL);
+}
+
+static int select_run(struct select *s, gust_time deadline)
+{
+    int chosen;
+    collect_live(s);
+    chosen = try_one_by_one(s);
+    if (chosen >= 0)
+        return chosen;
+    sort_lock_order(s);
+    chosen = try_all_locked(s);
+    if (chosen >= 0)
+        return chosen;
+    if (deadline_passed(deadline)) {
+        unlock_all(s);
+        return deadline_error(deadline);
+    }
+    return wait_for_case(s, deadline);
+}
+
+static int select_small(gust_case *cases, size_t count, gust_time deadline)
+{
+    uint16_t order[2 * SELECT_SMALL];
+    gust__waiter waiters[SELECT_SMALL];
+    struct select s;
+    s.cases = cases;
+    s.count = count;
+    s.live = 0;
+    s.poll_order = order;
+    s.lock_order = order + SELECT_SMALL;
+    s.waiters = waiters;
+    return select_run(&s, deadline);
+}
+
+/* A goroutine's stack may be as small as GUST__STACK_SIZE_MIN, and 1024 waiters
+ * need four times that. */
+static int select_large(gust_case *cases, size_t count, gust_time deadline)
+{
+    struct select s = {.cases = cases, .count = count};
+    int chosen;
+    s.waiters = malloc(count * (sizeof *s.waiters + 2 * sizeof *s.poll_order));
+    if (!s.waiters)
+        return -ENOMEM;
+    s.poll_order = (uint16_t *)(s.waiters + count);
+    s.lock_order = s.poll_order + count;
+    chosen = select_run(&s, deadline);
+    free(s.waiters);
+    return chosen;
+}
+
+int gust_select(gust_case *cases, size_t count, gust_time deadline)
+{
+    if (count <= SELECT_SMALL)
+        return select_small(cases, count, deadline);
+    if (count > GUST_SELECT_MAX)
+        return -EINVAL;
+    return select_large(cases, count, deadline);
+}
