@@ -1,0 +1,121 @@
+#include "core/epoll_desc.h"
+
+#include <stdlib.h>
+
+#define DESCS_PER_BLOCK 64
+#define GENERATION_BITS 16
+
+static struct {
+    gust__lock lock; /* RANK_POLLER */
+    gust__desc *free_list;
+    gust__desc *made;
+} pool;
+
+/* Under pool.lock. */
+static void pool_grow(void)
+{
+    gust__desc *block = calloc(DESCS_PER_BLOCK, sizeof *block);
+    for (int i = 0; block && i < DESCS_PER_BLOCK; i++) {
+        block[i].next_made = pool.made;
+        pool.made = &block[i];
+        block[i].next_free = pool.free_list;
+        pool.free_list = &block[i];
+    }
+}
+
+gust__desc *gust__desc_new(int fd)
+{
+    gust__lock_take(&pool.lock, RANK_POLLER);
+    if (!pool.free_list)
+        pool_grow();
+    gust__desc *d = pool.free_list;
+    if (d)
+        pool.free_list = d->next_free;
+    gust__lock_drop(&pool.lock);
+    if (!d)
+        return NULL;
+    /* Somebody may just find out that an event for the last use is late. */
+    gust__lock_take(&d->lock, RANK_FD);
+    d->fd = fd;
+    gust__lock_drop(&d->lock);
+    return d;
+}
+
+/* It may still be on a poller's list, where it does no harm: with no events. */
+void gust__desc_free(gust__desc *d)
+{
+    gust__lock_take(&d->lock, RANK_FD);
+    d->generation++;
+    d->fd = -1;
+    d->hung_up = false;
+    d->ready = 0;
+    d->events = 0;
+    d->home = NULL;
+    gust__lock_drop(&d->lock);
+    gust__lock_take(&pool.lock, RANK_POLLER);
+    d->next_free = pool.free_list;
+    pool.free_list = d;
+    gust__lock_drop(&pool.lock);
+}
+
+void gust__desc_forget_home(gust__epoll *p)
+{
+    while (gust__desc_next_reported(p))
+        ;
+    for (gust__desc *d = pool.made; d; d = d->next_made) {
+        if (d->home != p)
+            continue;
+        d->home = NULL;
+        d->op[DIR_READ] = d->op[DIR_WRITE] = NULL;
+    }
+}
+
+/* User addresses have 48 bits at most unless a program asks for more. */
+uint64_t gust__desc_tag(const gust__desc *d)
+{
+    return (uint64_t)(uintptr_t)d << GENERATION_BITS | d->generation;
+}
+
+gust__desc *gust__desc_of_tag(uint64_t tag)
+{
+    return (gust__desc *)(uintptr_t)(tag >> GENERATION_BITS);
+}
+
+/* Under d->lock. */
+static void queue(gust__epoll *p, gust__desc *d)
+{
+    d->queued = true;
+    gust__lock_take(&p->base.lock, RANK_POLLER);
+    d->next = atomic_load_explicit(&p->reported, memory_order_relaxed);
+    atomic_store_explicit(&p->reported, d, memory_order_relaxed);
+    gust__lock_drop(&p->base.lock);
+}
+
+void gust__desc_report(gust__epoll *p, uint64_t tag, uint32_t events)
+{
+    gust__desc *d = gust__desc_of_tag(tag);
+    gust__lock_take(&d->lock, RANK_FD);
+    if (gust__desc_tag(d) == tag) {
+        d->events |= events;
+        if (!d->queued)
+            queue(p, d);
+    }
+    gust__lock_drop(&d->lock);
+}
+
+gust__desc *gust__desc_next_reported(gust__epoll *p)
+{
+    if (!atomic_load_explicit(&p->reported, memory_order_relaxed))
+        return NULL;
+    gust__lock_take(&p->base.lock, RANK_POLLER);
+    gust__desc *d = atomic_load_explicit(&p->reported, memory_order_relaxed);
+    if (d)
+        atomic_store_explicit(&p->reported, d->next, memory_order_relaxed);
+    gust__lock_drop(&p->base.lock);
+    if (!d)
+        return NULL;
+    gust__lock_take(&d->lock, RANK_FD);
+    d->queued = false;
+    gust__lock_drop(&d->lock);
+    return d;
+}

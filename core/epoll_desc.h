@@ -1,0 +1,60 @@
+/* The epoll backend's records: the poller, and one for each descriptor. */
+#ifndef GUST_CORE_EPOLL_DESC_H
+#define GUST_CORE_EPOLL_DESC_H
+
+#include "core/netpoll_backend.h"
+
+typedef struct gust__desc gust__desc;
+
+typedef struct gust__epoll {
+    gust__poller base;
+    int fd;                    /* the epoll instance */
+    _Atomic uint32_t sleepers; /* threads that sleep in it, or are about to, or have just */
+    /* Descriptors with events that nobody has acted on, linked by desc->next.
+     * Written under base.lock, read by anyone. */
+    _Atomic(gust__desc *) reported;
+    uint32_t free_buf; /* first of the free buffers' list.  Under base.lock */
+} gust__epoll;
+
+/* What operations wait for. */
+enum { DIR_READ, DIR_WRITE, DIR_COUNT };
+
+/* Records are never freed, only used again, so that an event which comes late
+ * finds valid memory; the generation tells that it is late. */
+struct gust__desc {
+    gust__lock lock; /* RANK_FD: all but the last two */
+    int fd;
+    uint16_t generation;     /* of this use of the record; part of what epoll carries */
+    bool hung_up;            /* the peer sends no more: to read is never to wait */
+    bool dispatching;        /* a multishot accept runs with the lock dropped */
+    bool queued;             /* on some poller's `reported` */
+    uint8_t ready;           /* 1 << DIR_*: an event came while no op was parked */
+    uint32_t events;         /* reported (EPOLLIN...) and not acted on */
+    gust__epoll *home;       /* whose epoll instance it is in; NULL: none yet */
+    gust__op *op[DIR_COUNT]; /* who is parked; a poll may be in both */
+    gust__desc *next;        /* on `reported`; also under that poller's lock */
+    gust__desc *next_free;   /* under the pool's lock */
+    gust__desc *next_made;   /* all there are.  The same */
+};
+
+/* NULL if there is no memory. */
+gust__desc *gust__desc_new(int fd);
+
+/* Nothing is parked on it, and no epoll instance knows it any more. */
+void gust__desc_free(gust__desc *d);
+
+/* Forgets p everywhere, with the ops parked there: before p is gone, when no
+ * other thread of the runtime runs. */
+void gust__desc_forget_home(gust__epoll *p);
+
+/* What epoll carries for us: the record and its generation.  Never 0. */
+uint64_t gust__desc_tag(const gust__desc *d);
+gust__desc *gust__desc_of_tag(uint64_t tag);
+
+/* Stores events and puts d on p's list; late ones are dropped.  Any thread. */
+void gust__desc_report(gust__epoll *p, uint64_t tag, uint32_t events);
+
+/* Takes one off p's list; NULL if there is none. */
+gust__desc *gust__desc_next_reported(gust__epoll *p);
+
+#endif

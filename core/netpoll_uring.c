@@ -1,0 +1,519 @@
+/* The io_uring backend: one ring per P, which travels with it.
+ *
+ * Who touches the ring: the M that has the P; an M that sleeps in it, having
+ * given the P away; and any M that cancels an operation held here.  So all of it
+ * is under base.lock, which is free in practice, and no lock is held while a
+ * thread sleeps in io_uring_enter.
+ *
+ * A request belongs to the thread that submits it: its completion is posted when
+ * that thread is in the kernel.  For operations that is nearly always the thread
+ * that has the P.  The poll that watches the eventfd must wake the very thread
+ * that sleeps, so each thread submits its own before it sleeps here, and takes
+ * back the other's; a generation tells their completions apart.
+ *
+ * An op is DONE when its last completion has come: its own, without F_MORE, and
+ * that of its cancellation, if there was one.  So no cancellation that is still
+ * on its way can hit the next operation in the same record.
+ * Always: op->cqes is the number of those completions, and base.in_flight is
+ * their sum over all ops. */
+#include "core/netpoll_uring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/sched.h"
+
+/* Completions handed out by one reap.  Bounds the time without the run queue. */
+#define REAP_MAX 128
+
+/* How long close waits for the kernel to give the operations back. */
+#define CLOSE_TRIES 100
+#define CLOSE_WAIT_NS (20 * GUST_MS)
+
+/* Bytes asked for at once; the length in a request has 32 bits. */
+#define CHUNK_MAX (1U << 30)
+
+static gust__uring *uring_of(gust__poller *p)
+{
+    return (gust__uring *)p;
+}
+
+/* --- Provided buffers ---------------------------------------------------- */
+
+/* Under base.lock: the kernel wants one producer. */
+static void buf_ring_add(gust__uring *p, const gust__buf *buf)
+{
+    io_uring_buf_ring_add(p->buf_ring, buf->data, GUST__BUF_SIZE, buf->id,
+                          io_uring_buf_ring_mask(p->base.buf_count), 0);
+    io_uring_buf_ring_advance(p->buf_ring, 1);
+}
+
+static void uring_buf_put(gust__buf *buf)
+{
+    gust__lock_take(&buf->home->lock, RANK_POLLER);
+    buf_ring_add(uring_of(buf->home), buf);
+    gust__lock_drop(&buf->home->lock);
+}
+
+static size_t buf_ring_size(const gust__uring *p)
+{
+    return p->base.buf_count * sizeof(struct io_uring_buf);
+}
+
+static int buf_ring_open(gust__uring *p)
+{
+    void *memory =
+        mmap(NULL, buf_ring_size(p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return -ENOMEM;
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uintptr_t)memory, .ring_entries = p->base.buf_count, .bgid = URING_BUF_GROUP};
+    int error = io_uring_register_buf_ring(&p->ring.memory, &reg, 0);
+    if (error) {
+        munmap(memory, buf_ring_size(p));
+        return error;
+    }
+    p->buf_ring = memory;
+    io_uring_buf_ring_init(p->buf_ring);
+    for (uint32_t i = 0; i < p->base.buf_count; i++)
+        buf_ring_add(p, &p->base.bufs[i]);
+    return 0;
+}
+
+/* --- Open and close ------------------------------------------------------ */
+
+static int open_at(gust__uring *p, const char **ret_step)
+{
+    *ret_step = "eventfd and buffers";
+    int error = gust__poller_init(&p->base);
+    if (error)
+        return error;
+    *ret_step = "io_uring_setup";
+    error = gust__ring_open(&p->ring, gust__netpoll_limits_now.sq_entries,
+                            gust__netpoll_limits_now.cq_entries);
+    if (error)
+        goto fini;
+    *ret_step = "provided buffers";
+    error = buf_ring_open(p);
+    if (error)
+        goto close_ring;
+    return 0;
+close_ring:
+    gust__ring_close(&p->ring);
+fini:
+    gust__poller_fini(&p->base);
+    return error;
+}
+
+int gust__uring_open_steps(gust__uring **ret_p, const char **ret_step)
+{
+    *ret_step = "memory";
+    gust__uring *p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    int error = open_at(p, ret_step);
+    if (error)
+        free(p);
+    else
+        *ret_p = p;
+    return error;
+}
+
+void gust__uring_free(gust__uring *p)
+{
+    gust__ring_close(&p->ring);
+    munmap(p->buf_ring, buf_ring_size(p));
+    gust__poller_fini(&p->base);
+    free(p);
+}
+
+static int uring_open(gust__poller **ret_poller)
+{
+    const char *step;
+    gust__uring *p;
+    int error = gust__uring_open_steps(&p, &step);
+    if (error)
+        gust__log("cannot open a poller: %s: %s", step, strerrordesc_np(-error));
+    else
+        *ret_poller = &p->base;
+    return error;
+}
+
+/* Counts a completion of an op that nobody waits for any more. */
+static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
+{
+    uint64_t tag = cqe->user_data & URING_TAG_MASK;
+    if (tag != URING_TAG_OP && tag != URING_TAG_CANCEL)
+        return;
+    const gust__op *op = (gust__op *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAG_MASK);
+    if (tag == URING_TAG_OP && op->code == GUST__OP_ACCEPT && cqe->res >= 0)
+        close(cqe->res);
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        gust__in_flight_add(&p->base, -1);
+}
+
+static void take_everything_back(gust__uring *p)
+{
+    struct io_uring_cqe cqes[REAP_MAX];
+    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
+    io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+    sqe->user_data = URING_TAG_IGNORE;
+    gust__ring_push(&p->ring);
+    for (int tries = 0; tries < CLOSE_TRIES; tries++) {
+        gust__ring_collect(&p->ring);
+        for (uint32_t n; (n = gust__ring_take(&p->ring, cqes, REAP_MAX)) > 0;)
+            for (uint32_t i = 0; i < n; i++)
+                forget(p, &cqes[i]);
+        if (atomic_load_explicit(&p->base.in_flight, memory_order_relaxed) == 0)
+            return;
+        gust__ring_wait(&p->ring, 0, CLOSE_WAIT_NS);
+    }
+}
+
+static void uring_close(gust__poller *base)
+{
+    gust__uring *p = uring_of(base);
+    gust__lock_take(&base->lock, RANK_POLLER);
+    if (atomic_load_explicit(&base->in_flight, memory_order_relaxed) > 0)
+        take_everything_back(p);
+    gust__lock_drop(&base->lock);
+    gust__uring_free(p);
+}
+
+/* --- Requests ------------------------------------------------------------ */
+
+void gust__uring_fill_recv_picked(struct io_uring_sqe *sqe, int fd)
+{
+    io_uring_prep_recv(sqe, fd, NULL, GUST__BUF_SIZE, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = URING_BUF_GROUP;
+}
+
+static uint32_t chunk(size_t len)
+{
+    return len < CHUNK_MAX ? (uint32_t)len : CHUNK_MAX;
+}
+
+static void fill_recv(struct io_uring_sqe *sqe, const gust__op *op)
+{
+    if (op->flags & GUST__OP_PICK)
+        gust__uring_fill_recv_picked(sqe, op->fd->fd);
+    else
+        io_uring_prep_recv(sqe, op->fd->fd, op->buf, chunk(op->len), 0);
+    if (op->flags & GUST__OP_DRAINED)
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+/* WAITALL: the kernel goes on with a short send by itself. */
+static void fill(struct io_uring_sqe *sqe, const gust__op *op)
+{
+    const int fd = op->fd->fd;
+    const int send_flags = MSG_NOSIGNAL | MSG_WAITALL;
+    switch ((gust__opcode)op->code) {
+    case GUST__OP_RECV: fill_recv(sqe, op); break;
+    case GUST__OP_SEND:
+        io_uring_prep_send(sqe, fd, (char *)op->buf + op->sent, chunk(op->len - op->sent),
+                           send_flags);
+        break;
+    case GUST__OP_SENDMSG: io_uring_prep_sendmsg(sqe, fd, op->msg, send_flags); break;
+    case GUST__OP_ACCEPT:
+        io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+        if (op->flags & GUST__OP_MULTISHOT)
+            sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
+        break;
+    case GUST__OP_CONNECT: io_uring_prep_connect(sqe, fd, op->addr, op->addr_len); break;
+    case GUST__OP_POLL: io_uring_prep_poll_add(sqe, fd, (uint16_t)op->events); break;
+    }
+}
+
+/* Under base.lock. */
+static void push_op(gust__uring *p, gust__op *op)
+{
+    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
+    fill(sqe, op);
+    sqe->user_data = (uintptr_t)op | URING_TAG_OP;
+    gust__ring_push(&p->ring);
+    op->cqes++;
+    gust__in_flight_add(&p->base, 1);
+}
+
+static bool uring_start(gust__op *op, gust__poller *base)
+{
+    gust__lock_take(&base->lock, RANK_POLLER);
+    op->home = base;
+    bool claimed = gust__op_claim(op);
+    if (claimed)
+        push_op(uring_of(base), op);
+    gust__lock_drop(&base->lock);
+    return claimed;
+}
+
+/* Under base.lock. */
+static void push_cancel(gust__uring *p, gust__op *op)
+{
+    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
+    io_uring_prep_cancel64(sqe, (uintptr_t)op | URING_TAG_OP, 0);
+    sqe->user_data = (uintptr_t)op | URING_TAG_CANCEL;
+    gust__ring_push(&p->ring);
+    op->cqes++;
+    gust__in_flight_add(&p->base, 1);
+}
+
+/* On another P's ring the request is submitted at once, from here: its owner may
+ * be asleep.  Our own goes with the next batch, before this M sleeps. */
+static void uring_cancel(gust__op *op)
+{
+    gust__uring *p = uring_of(op->home);
+    gust__lock_take(&p->base.lock, RANK_POLLER);
+    if (gust__op_state_now(op) == GUST__OP_INFLIGHT) {
+        atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
+        push_cancel(p, op);
+        if (&p->base != gust__poller_current())
+            gust__ring_submit(&p->ring);
+    }
+    gust__lock_drop(&p->base.lock);
+}
+
+/* --- Completions --------------------------------------------------------- */
+
+/* What is to be called once the lock is dropped. */
+typedef struct result {
+    gust__op *op;
+    int32_t res;
+    bool more; /* op->more(op, res), else the op is DONE */
+} result;
+
+typedef struct results {
+    uint32_t len;
+    result list[2 * REAP_MAX]; /* the last socket of a multishot makes two */
+} results;
+
+static void add_result(results *rs, gust__op *op, int32_t res, bool more)
+{
+    rs->list[rs->len++] = (result){op, res, more};
+}
+
+static void take_buffer(gust__uring *p, gust__op *op, const struct io_uring_cqe *cqe)
+{
+    gust__buf *buf = &p->base.bufs[cqe->flags >> IORING_CQE_BUFFER_SHIFT];
+    if (cqe->res > 0)
+        op->picked = buf;
+    else
+        buf_ring_add(p, buf); /* some kernels use one up for the end of the stream */
+}
+
+/* A send that is short although nothing is wrong (kernels before 6.0 do not know
+ * WAITALL for every send, and no request can have more than CHUNK_MAX bytes)
+ * goes on unless it is being cancelled.  True: it does. */
+static bool goes_on(gust__uring *p, gust__op *op, int32_t res)
+{
+    if (!gust__op_is_send(op) || res <= 0 || gust__op_sent(op, (size_t)res) ||
+        gust__op_state_now(op) != GUST__OP_INFLIGHT)
+        return false;
+    push_op(p, op);
+    return true;
+}
+
+static void set_result(gust__op *op, int32_t res, results *rs)
+{
+    if (gust__op_is_send(op))
+        op->res = gust__op_error(op, res);
+    else if ((op->flags & GUST__OP_MULTISHOT) && res >= 0)
+        op->res = 0, add_result(rs, op, res, true);
+    else
+        op->res = res;
+}
+
+static void one_cqe_less(gust__uring *p, gust__op *op, results *rs)
+{
+    gust__in_flight_add(&p->base, -1);
+    if (--op->cqes > 0)
+        return;
+    gust__op_set_done(op);
+    add_result(rs, op, 0, false);
+}
+
+static void op_completed(gust__uring *p, gust__op *op, const struct io_uring_cqe *cqe, results *rs)
+{
+    if (cqe->flags & IORING_CQE_F_BUFFER)
+        take_buffer(p, op, cqe);
+    if (cqe->flags & IORING_CQE_F_MORE) {
+        add_result(rs, op, cqe->res, true);
+        return;
+    }
+    if (!goes_on(p, op, cqe->res))
+        set_result(op, cqe->res, rs);
+    one_cqe_less(p, op, rs);
+}
+
+static void completed(gust__uring *p, const struct io_uring_cqe *cqe, results *rs)
+{
+    gust__op *op = (gust__op *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAG_MASK);
+    switch (cqe->user_data & URING_TAG_MASK) {
+    case URING_TAG_OP: op_completed(p, op, cqe, rs); break;
+    case URING_TAG_CANCEL: one_cqe_less(p, op, rs); break;
+    case URING_TAG_WAKE:
+        if (cqe->user_data >> URING_TAG_BITS == p->wake_generation &&
+            !(cqe->flags & IORING_CQE_F_MORE))
+            p->wake_armed = false;
+        break;
+    case URING_TAG_IGNORE: break;
+    }
+}
+
+static int hand_out(const results *rs)
+{
+    for (uint32_t i = 0; i < rs->len; i++) {
+        const result *r = &rs->list[i];
+        if (r->more)
+            r->op->more(r->op, r->res);
+        else
+            gust__op_finish(r->op);
+    }
+    return (int)rs->len;
+}
+
+static int uring_reap(gust__poller *base)
+{
+    gust__uring *p = uring_of(base);
+    struct io_uring_cqe cqes[REAP_MAX];
+    results rs;
+    rs.len = 0;
+    if (!gust__ring_ready(&p->ring) && !gust__ring_flagged(&p->ring))
+        return 0;
+    gust__lock_take(&base->lock, RANK_POLLER);
+    if (!gust__ring_ready(&p->ring))
+        gust__ring_collect(&p->ring);
+    uint32_t n = gust__ring_take(&p->ring, cqes, REAP_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        completed(p, &cqes[i], &rs);
+    /* After the places are free: what has overflowed can come in. */
+    if (gust__ring_flagged(&p->ring))
+        gust__ring_collect(&p->ring);
+    gust__lock_drop(&base->lock);
+    return hand_out(&rs);
+}
+
+/* --- Submitting, sleeping, waking ---------------------------------------- */
+
+static void uring_submit(gust__poller *base)
+{
+    gust__uring *p = uring_of(base);
+    if (gust__ring_queued(&p->ring) == 0)
+        return;
+    gust__lock_take(&base->lock, RANK_POLLER);
+    gust__ring_submit(&p->ring);
+    gust__lock_drop(&base->lock);
+}
+
+static void uring_collect(gust__poller *base)
+{
+    gust__uring *p = uring_of(base);
+    if (gust__ring_queued(&p->ring) == 0 && !gust__ring_flagged(&p->ring))
+        return;
+    gust__lock_take(&base->lock, RANK_POLLER);
+    gust__ring_collect(&p->ring);
+    gust__lock_drop(&base->lock);
+}
+
+static bool uring_pending(gust__poller *base)
+{
+    gust__uring *p = uring_of(base);
+    return gust__ring_ready(&p->ring) || gust__ring_flagged(&p->ring) ||
+           gust__ring_queued(&p->ring) > 0;
+}
+
+static uint64_t wake_user_data(const gust__uring *p)
+{
+    return p->wake_generation << URING_TAG_BITS | URING_TAG_WAKE;
+}
+
+void gust__uring_push_wake_poll(gust__uring *p)
+{
+    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
+    io_uring_prep_poll_multishot(sqe, p->base.wake_fd, POLLIN);
+    sqe->user_data = wake_user_data(p);
+    gust__ring_push(&p->ring);
+}
+
+static void push_wake_poll_removal(gust__uring *p)
+{
+    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
+    io_uring_prep_poll_remove(sqe, wake_user_data(p));
+    sqe->user_data = URING_TAG_IGNORE;
+    gust__ring_push(&p->ring);
+}
+
+/* Under base.lock.  The poll is submitted before the lock is dropped, so that it
+ * is this thread's.  The eventfd is emptied first, or the poll would fire for
+ * wakes that are long over; a wake that gets lost so is seen in wake_pending.
+ * Threads are told apart by pthread_self, since none of them ends while a poller
+ * is open. */
+static void watch_eventfd(gust__uring *p)
+{
+    uint64_t count;
+    if (p->wake_armed && pthread_equal(p->wake_thread, pthread_self()))
+        return;
+    if (p->wake_armed)
+        push_wake_poll_removal(p);
+    p->wake_generation++;
+    p->wake_armed = true;
+    p->wake_thread = pthread_self();
+    while (read(p->base.wake_fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+    gust__uring_push_wake_poll(p);
+    gust__ring_submit(&p->ring);
+}
+
+/* Between the drop of the lock and io_uring_enter others may submit what was
+ * counted here; the kernel then finds less and does not sleep, which is only one
+ * more round. */
+static void uring_sleep(gust__poller *base, int64_t timeout_ns)
+{
+    gust__uring *p = uring_of(base);
+    gust__lock_take(&base->lock, RANK_POLLER);
+    watch_eventfd(p);
+    bool awake = gust__wake_take(base) || gust__ring_ready(&p->ring) ||
+                 atomic_load_explicit(&base->finished, memory_order_relaxed);
+    if (awake)
+        gust__ring_submit(&p->ring);
+    uint32_t queued = gust__ring_queued(&p->ring);
+    gust__lock_drop(&base->lock);
+    if (awake)
+        return;
+    gust__ring_wait(&p->ring, queued, timeout_ns);
+    gust__wake_take(base);
+}
+
+static int uring_fd_init(gust__fd *f)
+{
+    (void)f;
+    return 0;
+}
+
+static void uring_fd_fini(gust__fd *f)
+{
+    (void)f;
+}
+
+const gust__backend gust__backend_uring = {
+    .name = "io_uring",
+    .tries_first = false,
+    .probe = gust__uring_probe,
+    .open = uring_open,
+    .close = uring_close,
+    .start = uring_start,
+    .cancel = uring_cancel,
+    .sleep = uring_sleep,
+    .pending = uring_pending,
+    .submit = uring_submit,
+    .collect = uring_collect,
+    .reap = uring_reap,
+    .fd_init = uring_fd_init,
+    .fd_fini = uring_fd_fini,
+    .buf_put = uring_buf_put,
+};
