@@ -1,0 +1,66 @@
+/* Echoes what it is sent, until SIGTERM or SIGINT: tcp_echo [--listen ADDR:PORT] */
+#include <gust/net.h>
+#include <gust/runtime.h>
+#include <gust/signal.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Each call blocks this goroutine, never the thread. */
+static void echo(void *conn)
+{
+    char buf[4096];
+    ssize_t n;
+    while ((n = gust_conn_read(conn, buf, sizeof buf, gust_after(60 * GUST_SEC))) > 0)
+        if (gust_conn_write(conn, buf, (size_t)n, gust_after(10 * GUST_SEC)) < 0)
+            break;
+    gust_conn_close(conn, gust_after(10 * GUST_SEC));
+}
+
+static void accept_all(void *listener)
+{
+    gust_conn *conn;
+    int error;
+    while ((error = gust_listener_accept(listener, GUST_FOREVER, &conn)) != -EBADF)
+        if (!error && gust_go(echo, conn) < 0)
+            gust_conn_unref(conn);
+    gust_listener_unref(listener);
+}
+
+static int serve(void *addr)
+{
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_listener *listener = NULL;
+    gust_chan *signals = NULL;
+    int error, signo;
+    if ((error = gust_tcp_listen(addr, NULL, &listener)) ||
+        (error = gust_chan_new(sizeof signo, 1, &signals)) ||
+        (error = gust_signal_notify(signals, SIGTERM)) ||
+        (error = gust_signal_notify(signals, SIGINT)) ||
+        (error = gust_go(accept_all, gust_listener_ref(listener)))) {
+        gust_addr_format(addr, text);
+        fprintf(stderr, "tcp_echo: cannot listen on %s: %s\n", text, strerror(-error));
+        return 1;
+    }
+    gust_listener_addr(listener, addr);
+    printf("tcp_echo: listening on %s (%s, %d Ps)\n", gust_addr_format(addr, text),
+           gust_netpoll_name(), gust_maxprocs());
+    fflush(stdout);
+    gust_chan_recv(signals, &signo, GUST_FOREVER);
+    gust_listener_close(listener);
+    gust_chan_unref(signals);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    gust_addr addr;
+    if ((argc != 1 && (argc != 3 || strcmp(argv[1], "--listen") != 0)) ||
+        gust_addr_parse(argc == 3 ? argv[2] : "127.0.0.1:7777", &addr) < 0) {
+        fputs("usage: tcp_echo [--listen ADDR:PORT]\n", stderr);
+        return 2;
+    }
+    return gust_run(serve, &addr) == 0 ? 0 : 1;
+}

@@ -1,0 +1,179 @@
+/* The life of a connection: references, shutdown, close.  conn.h says in which
+ * order a close goes about it. */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- Making and freeing -------------------------------------------------- */
+
+int gust__conn_adopt(int fd, gust_conn **ret_conn)
+{
+    gust_conn *c = calloc(1, sizeof *c);
+    int error = c ? gust__fd_init(&c->fd, fd) : -ENOMEM;
+    if (error) {
+        free(c);
+        close(fd);
+        return error;
+    }
+    atomic_init(&c->refs, 1);
+    gust__deadline_init(&c->rd.deadline);
+    gust__deadline_init(&c->wr.deadline);
+    *ret_conn = c;
+    return 0;
+}
+
+void gust__conn_free(gust_conn *c)
+{
+    if (c->fd.fd >= 0)
+        gust__fd_close(&c->fd);
+    gust__deadline_fini(&c->rd.deadline);
+    gust__deadline_fini(&c->wr.deadline);
+    gust__conn_drop_view(c);
+    free(c->wr.filling);
+    free(c);
+}
+
+gust_conn *gust_conn_ref(gust_conn *c)
+{
+    /* Relaxed: whoever adds a reference has one. */
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+/* No goroutine is inside then, since it would hold a reference; only a send in
+ * the background can be.  If so, its completion frees the conn. */
+static void abandon(gust_conn *c)
+{
+    gust__lock_take(&c->lock, RANK_CONN);
+    c->closing = true;
+    c->abandoned = true;
+    bool busy = c->wr.busy;
+    if (busy)
+        gust__conn_discard_locked(c);
+    gust__lock_drop(&c->lock);
+    if (!busy)
+        gust__conn_free(c);
+}
+
+void gust_conn_unref(gust_conn *c)
+{
+    /* Release: what this owner did comes before the free; acquire: the free
+     * comes after what the other owners did.  Pairs with itself. */
+    if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
+        abandon(c);
+}
+
+/* --- Operations ---------------------------------------------------------- */
+
+int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
+                       gust_time deadline)
+{
+    gust__lock_take(&c->lock, RANK_CONN);
+    bool closing = c->closing;
+    if (!closing)
+        *slot = op;
+    gust__lock_drop(&c->lock);
+    if (closing)
+        return -EBADF;
+
+    int res = gust__op_wait(op, d, deadline);
+
+    gust__lock_take(&c->lock, RANK_CONN);
+    *slot = NULL;
+    gust__lock_drop(&c->lock);
+    /* Nobody but a closer cancels. */
+    return res == -ECANCELED ? -EBADF : res;
+}
+
+/* --- Shutdown and close -------------------------------------------------- */
+
+int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline)
+{
+    if (how != SHUT_RD) {
+        int error = gust_conn_drain(c, deadline);
+        if (error)
+            return error;
+    }
+    /* Under the lock, for the descriptor may not be closed meanwhile. */
+    gust__lock_take(&c->lock, RANK_CONN);
+    int error = c->closing ? -EBADF : shutdown(c->fd.fd, how) < 0 ? -errno : 0;
+    gust__lock_drop(&c->lock);
+    return error;
+}
+
+/* Steps 1 and 2.  False: somebody else is closing already. */
+static bool close_begin(gust_conn *c)
+{
+    gust__lock_take(&c->lock, RANK_CONN);
+    bool first = !c->closing;
+    gust__waiter *waiters = NULL;
+    if (first) {
+        c->closing = true;
+        if (c->rd.op)
+            gust__op_cancel(c->rd.op);
+        if (c->wr.direct)
+            gust__op_cancel(c->wr.direct);
+        waiters = gust__waitlist_take_all(&c->wr.waiters, OUTCOME_CLOSED);
+    }
+    gust__lock_drop(&c->lock);
+    gust__waiters_ready(waiters);
+    return first;
+}
+
+static int close_drain(gust_conn *c, gust_time deadline)
+{
+    gust__lock_take(&c->lock, RANK_CONN);
+    int error = gust__conn_drain_locked(c, deadline, true);
+    if (error) {
+        gust__conn_discard_locked(c);
+        gust__conn_settle_locked(c);
+    }
+    gust__lock_drop(&c->lock);
+    return error;
+}
+
+int gust_conn_close(gust_conn *c, gust_time deadline)
+{
+    int error = -EBADF;
+    if (!c)
+        return 0;
+    if (close_begin(c)) {
+        /* Whoever holds one of these has been told to leave, and nobody who
+         * comes later stays. */
+        gust_mutex_lock(&c->wr.mutex);
+        error = close_drain(c, deadline);
+        gust_mutex_lock(&c->rd.mutex);
+        gust__fd_close(&c->fd);
+        gust_mutex_unlock(&c->rd.mutex);
+        gust_mutex_unlock(&c->wr.mutex);
+    }
+    gust_conn_unref(c);
+    return error;
+}
+
+/* --- Addresses ----------------------------------------------------------- */
+
+typedef int name_fn(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
+
+static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret_addr)
+{
+    gust_conn *c = (gust_conn *)const_conn;
+    gust_addr addr = {.len = sizeof addr.v6};
+    gust__lock_take(&c->lock, RANK_CONN);
+    if (c->closing || name(c->fd.fd, &addr.any, &addr.len) < 0)
+        addr = (gust_addr){.len = 0};
+    gust__lock_drop(&c->lock);
+    *ret_addr = addr;
+}
+
+void gust_conn_local_addr(const gust_conn *c, gust_addr *ret_addr)
+{
+    read_addr(c, getsockname, ret_addr);
+}
+
+void gust_conn_remote_addr(const gust_conn *c, gust_addr *ret_addr)
+{
+    read_addr(c, getpeername, ret_addr);
+}

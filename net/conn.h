@@ -1,0 +1,97 @@
+/* A TCP connection inside: what conn.c (life and close), conn_read.c and
+ * conn_write.c share.
+ *
+ * Two goroutines may be at work at once, one in `rd` and one in `wr`; each side
+ * has a mutex that its goroutine holds for the whole call, parks included.  The
+ * lock is for bookkeeping only and is what a third goroutine takes to close.
+ *
+ * Closing, in this order:
+ *   1. `closing` is set under the lock: from now on no operation is published;
+ *   2. operations and waiters that are published are cancelled and woken, so
+ *      their goroutines leave and give up the mutexes;
+ *   3. the closer takes wr.mutex, drains, takes rd.mutex, closes the descriptor.
+ * So the descriptor is closed once, and never under an operation. */
+#ifndef GUST_NET_CONN_H
+#define GUST_NET_CONN_H
+
+#include <gust/net.h>
+#include <gust/sync.h>
+#include <stdatomic.h>
+
+#include "core/lock.h"
+#include "core/netpoll.h"
+#include "core/waitq.h"
+
+/* The side that reads.  Always: len == 0 means that there is no buffer at all;
+ * else the view lies at `off` of `picked` if that is set, else of `heap`.
+ * Everything but `op` belongs to the goroutine that reads. */
+typedef struct gust__conn_reader {
+    gust_mutex mutex;
+    gust__deadline deadline;
+    gust__op *op;      /* in flight, or NULL; under the conn's lock */
+    gust__buf *picked; /* a poller's buffer, until it is consumed */
+    char *heap;        /* our own buffer of `cap` bytes, for what did not fit that */
+    size_t cap;
+    size_t off;
+    size_t len;
+    bool drained; /* the last receive was short: the socket is probably empty */
+    bool filled;  /* the last receive filled its buffer: more is probably there */
+} gust__conn_reader;
+
+/* The side that writes: two blocks of GUST_CONN_WBUF bytes, one on its way and
+ * one being filled; each exists only while there is something in it.
+ * Under the conn's lock, but for the mutex and the deadline. */
+typedef struct gust__conn_writer {
+    gust_mutex mutex;
+    gust__deadline deadline;
+    gust__op *direct;       /* a writer's blocking send, or NULL */
+    gust__op send;          /* the send in the background, holding `sending` */
+    gust__waitlist waiters; /* the mutex's holder, waiting for the send to end */
+    char *sending;
+    uint32_t sent_len; /* how much of it is out, and how much there is */
+    uint32_t sending_len;
+    char *filling;
+    uint32_t filling_len;
+    bool busy;    /* one of the two sends is under way */
+    bool wanted;  /* flush was asked for meanwhile */
+    bool discard; /* nothing more is to be sent, whatever is in the blocks */
+    int error;    /* of a send; stays */
+} gust__conn_writer;
+
+struct gust_conn {
+    _Atomic uint32_t refs;
+    gust__lock lock; /* RANK_CONN */
+    bool closing;    /* under lock */
+    bool abandoned;  /* no reference is left: the send under way frees the conn */
+    gust__fd fd;     /* .fd is -1 once closed */
+    gust__conn_reader rd;
+    gust__conn_writer wr;
+};
+
+/* Makes a conn of a connected or connecting socket.  Owns fd in every case: on
+ * failure it is closed.  Errors: -ENOMEM. */
+int gust__conn_adopt(int fd, gust_conn **ret_conn);
+
+/* Frees a conn that has no reference and no operation in flight.  g0 too. */
+void gust__conn_free(gust_conn *c);
+
+/* gust__op_wait, with op published in *slot (rd.op or wr.direct) so that a close
+ * can end it.  -EBADF if the conn is being closed. */
+int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
+                       gust_time deadline);
+
+/* Gives back the read buffers; the view is empty afterwards. */
+void gust__conn_drop_view(gust_conn *c);
+
+/* Sends what is buffered and waits for its end.  By the holder of wr.mutex.
+ * Returns 0, the error of a send, or that of the deadline; -EBADF if somebody
+ * else begins to close (`closer`: that is the caller). */
+int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer);
+
+/* Takes back the send under way, and forgets what is buffered. */
+void gust__conn_discard_locked(gust_conn *c);
+
+/* Waits until no send is under way.  By the holder of wr.mutex. */
+void gust__conn_settle_locked(gust_conn *c);
+
+#endif

@@ -1,0 +1,211 @@
+/* Reading from a connection.
+ *
+ * The rule: a connection that waits for its next request holds no buffer.  So
+ * with nothing in the view, a fill lets the poller pick a buffer when the bytes
+ * are there.  What a parser leaves of it moves to a buffer of our own, where the
+ * next fills add to it.  Both go back once they are consumed.
+ *
+ * Large bodies: after a receive that filled its buffer there is probably more,
+ * so the next fill tries, without waiting, to get a large piece at once. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/conn.h"
+
+#define OWN_BUF_MIN ((size_t)16 << 10)
+#define LARGE_BUF ((size_t)64 << 10)
+#define RECV_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- The view ------------------------------------------------------------ */
+
+static char *view_data(const gust__conn_reader *rd)
+{
+    return (rd->picked ? rd->picked->data : rd->heap) + rd->off;
+}
+
+void gust__conn_drop_view(gust_conn *c)
+{
+    if (c->rd.picked)
+        gust__buf_put(c->rd.picked);
+    free(c->rd.heap);
+    c->rd.picked = NULL;
+    c->rd.heap = NULL;
+    c->rd.cap = c->rd.off = c->rd.len = 0;
+}
+
+gust_span gust_conn_view(const gust_conn *c)
+{
+    if (c->rd.len == 0)
+        return (gust_span){.data = "", .len = 0};
+    return (gust_span){.data = view_data(&c->rd), .len = c->rd.len};
+}
+
+void gust_conn_consume(gust_conn *c, size_t n)
+{
+    if (n > c->rd.len)
+        gust_panic("gust_conn_consume: %zu bytes of a view of %zu", n, c->rd.len);
+    c->rd.off += n;
+    c->rd.len -= n;
+    if (c->rd.len == 0)
+        gust__conn_drop_view(c);
+}
+
+/* --- Receiving ----------------------------------------------------------- */
+
+/* Performs a receive that has room for `room` bytes. */
+static ssize_t receive(gust_conn *c, gust__op *op, size_t room, gust_time deadline)
+{
+    op->code = GUST__OP_RECV;
+    op->fd = &c->fd;
+    if (c->rd.drained)
+        op->flags |= GUST__OP_DRAINED;
+    int n = gust__conn_op_wait(c, &c->rd.op, op, &c->rd.deadline, deadline);
+    if (n > 0) {
+        c->rd.filled = (size_t)n == room;
+        c->rd.drained = !c->rd.filled;
+    }
+    return n;
+}
+
+static ssize_t receive_into(gust_conn *c, void *buf, size_t len, gust_time deadline)
+{
+    len = min_size(len, RECV_MAX);
+    gust__op op = {.buf = buf, .len = len};
+    return receive(c, &op, len, deadline);
+}
+
+static size_t copy_from_view(gust_conn *c, void *buf, size_t len)
+{
+    size_t n = min_size(len, c->rd.len);
+    memcpy(buf, view_data(&c->rd), n);
+    gust_conn_consume(c, n);
+    return n;
+}
+
+ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
+{
+    if (len == 0)
+        return 0;
+    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    if (error)
+        return error;
+    ssize_t n =
+        c->rd.len > 0 ? (ssize_t)copy_from_view(c, buf, len) : receive_into(c, buf, len, deadline);
+    gust_mutex_unlock(&c->rd.mutex);
+    return n;
+}
+
+/* --- Filling ------------------------------------------------------------- */
+
+/* Moves the view to the front of a heap buffer of `cap` bytes. */
+static int move_to_heap(gust__conn_reader *rd, size_t cap)
+{
+    char *heap = malloc(cap);
+    if (!heap)
+        return -ENOMEM;
+    if (rd->len > 0)
+        memcpy(heap, view_data(rd), rd->len);
+    if (rd->picked)
+        gust__buf_put(rd->picked);
+    free(rd->heap);
+    rd->picked = NULL;
+    rd->heap = heap;
+    rd->cap = cap;
+    rd->off = 0;
+    return 0;
+}
+
+/* Sees to it that there is room behind the view, which is neither empty nor
+ * max_view long.  Growing by doubling and moving only what has become small
+ * against the buffer keep the copying linear in what is received. */
+static int make_room(gust__conn_reader *rd, size_t max_view)
+{
+    if (rd->picked) {
+        size_t cap = rd->len * 2 > OWN_BUF_MIN ? rd->len * 2 : OWN_BUF_MIN;
+        return move_to_heap(rd, min_size(cap, max_view));
+    }
+    if (rd->cap - rd->off - rd->len > rd->cap / 8)
+        return 0;
+    if (rd->off <= rd->cap / 4 && rd->cap < max_view)
+        return move_to_heap(rd, min_size(rd->cap * 2, max_view));
+    memmove(rd->heap, rd->heap + rd->off, rd->len);
+    rd->off = 0;
+    return 0;
+}
+
+static ssize_t fill_tail(gust_conn *c, size_t max_view, gust_time deadline)
+{
+    gust__conn_reader *rd = &c->rd;
+    size_t end = rd->off + rd->len;
+    size_t room = min_size(rd->cap - end, max_view - rd->len);
+    ssize_t n = receive_into(c, rd->heap + end, room, deadline);
+    if (n > 0)
+        rd->len += (size_t)n;
+    return n;
+}
+
+static ssize_t fill_heap(gust_conn *c, size_t cap, gust_time deadline)
+{
+    int error = move_to_heap(&c->rd, cap);
+    if (error)
+        return error;
+    ssize_t n = fill_tail(c, cap, deadline);
+    if (n <= 0)
+        gust__conn_drop_view(c);
+    return n;
+}
+
+static ssize_t fill_picked(gust_conn *c, gust_time deadline)
+{
+    gust__op op = {.flags = GUST__OP_PICK};
+    ssize_t n = receive(c, &op, GUST__BUF_SIZE, deadline);
+    if (n > 0) {
+        c->rd.picked = op.picked;
+        c->rd.len = (size_t)n;
+    }
+    return n;
+}
+
+static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
+{
+    if (max_view < GUST__BUF_SIZE)
+        return fill_heap(c, max_view, deadline);
+    if (c->rd.filled) {
+        ssize_t n = fill_heap(c, min_size(LARGE_BUF, max_view), GUST_NOW);
+        if (n != -EAGAIN)
+            return n;
+        c->rd.filled = false;
+        c->rd.drained = true;
+    }
+    ssize_t n = fill_picked(c, deadline);
+    /* The poller has no buffer left: wait with one of our own. */
+    return n == -ENOBUFS ? fill_heap(c, min_size(OWN_BUF_MIN, max_view), deadline) : n;
+}
+
+static ssize_t fill_more(gust_conn *c, size_t max_view, gust_time deadline)
+{
+    int error = make_room(&c->rd, max_view);
+    return error ? error : fill_tail(c, max_view, deadline);
+}
+
+ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline)
+{
+    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    if (error)
+        return error;
+    ssize_t n;
+    if (c->rd.len >= max_view)
+        n = -ENOBUFS;
+    else if (c->rd.len == 0)
+        n = fill_empty(c, max_view, deadline);
+    else
+        n = fill_more(c, max_view, deadline);
+    gust_mutex_unlock(&c->rd.mutex);
+    return n;
+}

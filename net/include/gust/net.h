@@ -1,0 +1,163 @@
+/* TCP: addresses, listeners and connections.
+ *
+ * Every call may block its goroutine (never the thread) and takes a deadline.
+ * ECONNRESET, EPIPE and an early end of stream are ordinary results, not
+ * failures of the library.  SIGPIPE is never raised. */
+#ifndef GUST_NET_H
+#define GUST_NET_H
+
+#include <gust/base.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- Addresses ----------------------------------------------------------- */
+
+typedef struct gust_addr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+    socklen_t len;
+} gust_addr;
+
+/* Room for every text gust_addr_format writes, with its NUL. */
+#define GUST_ADDR_TEXT_MAX 72
+
+/* Reads "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80" or ":80" (every
+ * address of the machine, IPv6 and IPv4).  Numbers only, no names.  Port 0 lets
+ * the kernel pick one.  Errors: -EINVAL; *ret_addr is untouched then. */
+int gust_addr_parse(const char *text, gust_addr *ret_addr);
+
+/* Writes the same form; returns `text`. */
+char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX]);
+
+/* The port in host order. */
+uint16_t gust_addr_port(const gust_addr *addr);
+
+/* --- Listeners ----------------------------------------------------------- */
+
+typedef struct gust_listener gust_listener;
+typedef struct gust_conn gust_conn;
+
+/* Zeroes are the defaults. */
+typedef struct gust_listen_options {
+    int backlog;     /* 0: SOMAXCONN (the kernel caps it at net.core.somaxconn) */
+    bool reuse_port; /* SO_REUSEPORT: several listeners share the port */
+    bool v6only;     /* an IPv6 wildcard does not accept IPv4 */
+} gust_listen_options;
+
+/* Binds and listens; SO_REUSEADDR is set.  `options` may be NULL.
+ * Errors: what socket(2), bind(2) and listen(2) answer (-EADDRINUSE, -EACCES,
+ * -EADDRNOTAVAIL ...), -ENOMEM.  Does not block. */
+int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
+                    gust_listener **ret_listener);
+
+/* Waits for the next connection.  TCP_NODELAY is set on it.  While the process
+ * is out of file descriptors (EMFILE, ENFILE) or memory, accept backs off for
+ * 5 ms doubling to 1 s and tries again, as Go's net/http does; it says so once.
+ * Errors: -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW);
+ * -EBADF once the listener is closed. */
+int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn);
+
+/* The address it is bound to, with the port the kernel picked. */
+void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr);
+
+/* Stops accepting and drops the caller's reference.  Goroutines blocked in
+ * accept get -EBADF; connections the kernel had queued are refused.  NULL is
+ * accepted.  A goroutine that may still call accept must hold a reference. */
+void gust_listener_close(gust_listener *l);
+gust_listener *gust_listener_ref(gust_listener *l);
+void gust_listener_unref(gust_listener *l); /* the last one closes */
+
+/* --- Connections ---------------------------------------------------------
+ *
+ * One goroutine may read while another writes; further readers or writers queue
+ * up.  A conn is counted: dial and accept give the caller one reference, and
+ * every goroutine that uses it on its own account holds one.
+ *
+ * Reading has two styles, which may be mixed: gust_conn_read copies into the
+ * caller's buffer; fill/view/consume lets a parser look at the bytes where they
+ * arrived.  A conn with nothing buffered holds no buffer.
+ *
+ * Writing: bytes that fit the conn's write buffer (GUST_CONN_WBUF) are taken
+ * over and sent while the caller goes on, so a write usually does not wait.  An
+ * error met by such a send is reported by the next write, flush, or close.
+ * There is never more than one send in flight, so the order holds. */
+
+#define GUST_CONN_WBUF 16384
+
+/* Connects.  TCP_NODELAY is set.  Errors: -ETIMEDOUT, and what connect(2)
+ * answers (-ECONNREFUSED, -ENETUNREACH ...), -ENOMEM, -EMFILE. */
+int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn);
+
+/* Reads at least one byte, at most `len`.  Returns the count, 0 at the end of
+ * the stream (or if len is 0).  Errors: -ETIMEDOUT (-EAGAIN in its place if the
+ * deadline was GUST_NOW; either leaves the stream intact, no byte is lost),
+ * -ECONNRESET, -EBADF if the conn is closed meanwhile. */
+ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline);
+
+/* Waits until more bytes have arrived than the view holds, and adds them to it.
+ * Returns how many bytes came, 0 at the end of the stream.  The view never
+ * grows beyond `max_view` bytes: -ENOBUFS if it is that long already.
+ * Other errors as gust_conn_read; -ENOMEM. */
+ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline);
+
+/* The bytes received and not yet consumed, in one piece.  Valid until the next
+ * fill, read, consume or close; the reading goroutine only. */
+gust_span gust_conn_view(const gust_conn *c);
+
+/* Drops the first n bytes of the view (n <= its length). */
+void gust_conn_consume(gust_conn *c, size_t n);
+
+/* Writes all `len` bytes: takes over what fits the write buffer, waits for the
+ * kernel to accept the rest.  `buf` is the caller's again on return.
+ * Returns len.  Errors: -ETIMEDOUT, -EPIPE, -ECONNRESET, -EBADF.  After an
+ * error an unknown part of the bytes has been sent: only close is useful. */
+ssize_t gust_conn_write(gust_conn *c, const void *buf, size_t len, gust_time deadline);
+
+/* The same for `count` pieces, sent as if they were one. */
+ssize_t gust_conn_writev(gust_conn *c, const struct iovec *iov, int count, gust_time deadline);
+
+/* Adds to the write buffer without starting a send: for coalescing answers.
+ * What does not fit goes out as by gust_conn_write.  Otherwise the same. */
+ssize_t gust_conn_append(gust_conn *c, const void *buf, size_t len, gust_time deadline);
+
+/* Starts sending what was appended; does not wait for the send to end.
+ * Errors: that of an earlier send. */
+int gust_conn_flush(gust_conn *c);
+
+/* Waits until the kernel has accepted everything written so far.
+ * Errors: as gust_conn_write. */
+int gust_conn_drain(gust_conn *c, gust_time deadline);
+
+/* Ends one or both directions (SHUT_RD, SHUT_WR, SHUT_RDWR); SHUT_WR first
+ * drains, then sends FIN.  A goroutine blocked in a read gets 0.
+ * Errors: as gust_conn_drain; -ENOTCONN. */
+int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline);
+
+/* Drains until `deadline`, closes the connection for everyone and drops the
+ * caller's reference.  Goroutines blocked on it get -EBADF.  Returns 0 if the
+ * kernel accepted all that was written, else the error (the conn is closed all
+ * the same); with unread input the peer may see a reset, as with close(2).
+ * NULL is accepted. */
+int gust_conn_close(gust_conn *c, gust_time deadline);
+
+gust_conn *gust_conn_ref(gust_conn *c);
+
+/* Drops a reference; the last one closes, waiting for nothing: unsent bytes are
+ * discarded.  NULL is accepted. */
+void gust_conn_unref(gust_conn *c);
+
+void gust_conn_local_addr(const gust_conn *c, gust_addr *ret_addr);
+void gust_conn_remote_addr(const gust_conn *c, gust_addr *ret_addr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
