@@ -1,0 +1,212 @@
+/* A small HTTP server: says hello and echoes what it is sent.
+ *
+ *     http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]
+ *
+ *     GET  /       Hello, World!
+ *     POST /echo   the request's body, of any length, as it comes in
+ *
+ * SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish. */
+#include <gust/chan.h>
+#include <gust/http.h>
+#include <gust/runtime.h>
+#include <gust/signal.h>
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]\n"
+    "  --listen ADDR:PORT        where to listen (127.0.0.1:8080)\n"
+    "  --header-timeout SECONDS  for a client to send a request's header (10)\n"
+    "  --idle-timeout SECONDS    between two requests of a connection (60)\n";
+
+static const char hello[] = "Hello, World!";
+
+/* --- Handlers --------------------------------------------------------------- */
+
+static void answer_hello(gust_http_response *res)
+{
+    gust_http_reply(res, 200, "text/plain", hello, sizeof(hello) - 1);
+}
+
+/* Keeps the type and, where it is known, the length; else both are chunked. */
+static void answer_echo(gust_http_request *req, gust_http_response *res)
+{
+    gust_span type = gust_http_request_header(req, "Content-Type");
+    gust_span length = gust_http_request_header(req, "Content-Length");
+    gust_span piece;
+
+    gust_http_body_limit(req, GUST_HTTP_UNLIMITED);
+    if (type.data)
+        gust_http_header_span(res, "Content-Type", type);
+    if (length.data)
+        gust_http_header_span(res, "Content-Length", length);
+    while (gust_http_body_next(req, &piece) > 0) {
+        if (gust_http_write(res, piece.data, piece.len) < 0)
+            return;
+    }
+}
+
+static void answer_wrong_method(gust_http_response *res, const char *allow)
+{
+    gust_http_header(res, "Allow", allow);
+    gust_http_reply(res, 405, "text/plain", "Method Not Allowed\n", 19);
+}
+
+static bool span_is(gust_span s, const char *text)
+{
+    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
+}
+
+static void handle(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_span path = gust_http_request_path(req);
+    gust_http_method method = gust_http_request_method(req);
+
+    (void)arg;
+    if (span_is(path, "/")) {
+        if (method == GUST_HTTP_GET || method == GUST_HTTP_HEAD)
+            answer_hello(res);
+        else
+            answer_wrong_method(res, "GET, HEAD");
+    } else if (span_is(path, "/echo")) {
+        if (method == GUST_HTTP_POST)
+            answer_echo(req, res);
+        else
+            answer_wrong_method(res, "POST");
+    } else {
+        gust_http_reply(res, 404, "text/plain", "Not Found\n", 10);
+    }
+}
+
+/* --- Start and end ---------------------------------------------------------- */
+
+struct config {
+    gust_addr addr;
+    gust_http_server_options server;
+};
+
+struct stopper {
+    gust_http_server *server;
+    gust_chan *signals;
+};
+
+static void stop_on_signal(void *arg)
+{
+    struct stopper *stopper = arg;
+    int signo;
+
+    if (gust_chan_recv(stopper->signals, &signo, GUST_FOREVER) == 1)
+        gust_http_server_shutdown(stopper->server, gust_after(10 * GUST_SEC));
+}
+
+static int catch_signals(struct stopper *stopper)
+{
+    int r = gust_chan_new(sizeof(int), 1, &stopper->signals);
+
+    if (r == 0)
+        r = gust_signal_notify(stopper->signals, SIGTERM);
+    if (r == 0)
+        r = gust_signal_notify(stopper->signals, SIGINT);
+    if (r == 0)
+        r = gust_go(stop_on_signal, stopper);
+    return r;
+}
+
+static void announce(gust_listener *listener)
+{
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_addr addr;
+    int procs = gust_maxprocs();
+
+    gust_listener_addr(listener, &addr);
+    printf("http_echo: http://%s (%s, %d P%s)\n", gust_addr_format(&addr, text),
+           gust_netpoll_name(), procs, procs == 1 ? "" : "s");
+    fflush(stdout);
+}
+
+static int open_listener(const gust_addr *addr, gust_listener **ret_listener)
+{
+    char text[GUST_ADDR_TEXT_MAX];
+    int r = gust_tcp_listen(addr, NULL, ret_listener);
+
+    if (r < 0)
+        fprintf(stderr, "http_echo: cannot listen on %s: %s\n", gust_addr_format(addr, text),
+                strerror(-r));
+    return r;
+}
+
+static int serve(void *arg)
+{
+    struct config *config = arg;
+    struct stopper stopper = {0};
+    gust_listener *listener;
+    int r;
+
+    if (open_listener(&config->addr, &listener) < 0)
+        return 1;
+    r = gust_http_server_new(&config->server, &stopper.server);
+    if (r == 0)
+        r = catch_signals(&stopper);
+    if (r == 0) {
+        announce(listener);
+        r = gust_http_server_serve(stopper.server, listener);
+    }
+    if (r < 0)
+        fprintf(stderr, "http_echo: %s\n", strerror(-r));
+    gust_http_server_free(stopper.server);
+    gust_listener_close(listener);
+    gust_chan_unref(stopper.signals);
+    return r < 0;
+}
+
+/* --- Arguments --------------------------------------------------------------- */
+
+static bool parse_seconds(const char *text, int64_t *ret_ns)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !(seconds > 0 && seconds <= 1e6))
+        return false;
+    *ret_ns = (int64_t)(seconds * (double)GUST_SEC);
+    return true;
+}
+
+static bool parse_args(int argc, char **argv, struct config *config)
+{
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},
+        {"header-timeout", required_argument, NULL, 'h'},
+        {"idle-timeout", required_argument, NULL, 'i'},
+        {0},
+    };
+    bool ok = gust_addr_parse("127.0.0.1:8080", &config->addr) == 0;
+    int c;
+
+    while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (c == 'l')
+            ok = gust_addr_parse(optarg, &config->addr) == 0;
+        else if (c == 'h')
+            ok = parse_seconds(optarg, &config->server.header_timeout_ns);
+        else if (c == 'i')
+            ok = parse_seconds(optarg, &config->server.idle_timeout_ns);
+        else
+            ok = false;
+    }
+    return ok && optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config = {.server.handler = handle};
+
+    if (!parse_args(argc, argv, &config)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    return gust_run(serve, &config) == 0 ? 0 : 1;
+}

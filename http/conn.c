@@ -1,0 +1,196 @@
+/* The goroutine of a connection: it waits for a request head, runs the handler,
+ * and starts again, until either side has had enough.
+ *
+ * What lives across the wait is small and stays on one page of the stack; the
+ * exchange with its buffers lies deeper and only while a request is served. */
+#include "http/exchange.h"
+
+#include <errno.h>
+
+/* After the last response the client gets this long to read it before the
+ * connection is closed for good: a close with unread input would make the kernel
+ * send a reset, which may overtake the response (RFC 9112, 9.6). */
+#define LINGER_NS (500 * GUST_MS)
+#define LINGER_BYTES_MAX (16 << 20)
+#define LINGER_VIEW_MAX 65536
+
+enum conn_next {
+    NEXT_REQUEST,
+    NEXT_LINGER, /* everything is answered: end in good order */
+    NEXT_CLOSE,  /* the client is gone, or was told nothing and need not be */
+    NEXT_ABORT,  /* do not even send what is buffered */
+};
+
+/* --- I/O of an exchange ---------------------------------------------------- */
+
+ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadline)
+{
+    int r = gust_conn_flush(hc->conn);
+
+    return r < 0 ? r : gust_conn_fill(hc->conn, max_view, deadline);
+}
+
+int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
+{
+    gust_time deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
+    ssize_t n = gust_conn_append(hc->conn, buf, len, deadline);
+
+    return n < 0 ? (int)n : 0;
+}
+
+static enum conn_next refuse(struct http_conn *hc, int status)
+{
+    return gust__http_refuse(hc, status, true) < 0 ? NEXT_ABORT : NEXT_LINGER;
+}
+
+/* --- One request ----------------------------------------------------------- */
+
+static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response *res)
+{
+    switch (gust__http_response_finish(res)) {
+    case RESPONSE_DONE:
+        return gust__http_body_discard(req) ? NEXT_REQUEST : NEXT_LINGER;
+    case RESPONSE_LAST:
+        return NEXT_LINGER;
+    case RESPONSE_TRUNCATED:
+        break;
+    }
+    return res->error < 0 ? NEXT_ABORT : NEXT_CLOSE;
+}
+
+/* Not inlined: its frame must not be part of an idle connection's stack. */
+__attribute__((noinline)) static enum conn_next exchange(struct http_conn *hc,
+                                                         const struct http_head *head)
+{
+    const gust_http_server_options *o = gust__http_options(hc);
+    gust_http_request req;
+    gust_http_response res;
+    enum conn_next next;
+
+    if (gust__http_request_init(&req, hc, head, &res) < 0)
+        return refuse(hc, 503);
+    gust__http_response_init(&res, hc, &req);
+    o->handler(&req, &res, o->arg);
+    next = end_of_exchange(&req, &res);
+    gust__http_response_fini(&res);
+    gust__http_request_fini(&req);
+    return next;
+}
+
+/* --- Waiting for a request -------------------------------------------------- */
+
+/* Dekker with gust_http_server_shutdown: we say IDLE and then look whether it is
+ * draining; it says draining and then looks who is idle.  Both are sequentially
+ * consistent, so one sees the other. */
+static bool enter_idle(struct http_conn *hc)
+{
+    atomic_store(&hc->state, CONN_IDLE);
+    return !gust__http_draining(hc);
+}
+
+/* False if a shutdown claimed the connection meanwhile. */
+static bool leave_idle(struct http_conn *hc)
+{
+    int expected = CONN_IDLE;
+    return atomic_compare_exchange_strong(&hc->state, &expected, CONN_BUSY);
+}
+
+/* Waits for the first byte of a request; the view is empty. */
+static enum conn_next wait_idle(struct http_conn *hc, const struct head_limits *limits,
+                                gust_time deadline)
+{
+    if (!enter_idle(hc))
+        return NEXT_CLOSE;
+    ssize_t n = gust__http_fill(hc, limits->bytes_max, deadline);
+    if (!leave_idle(hc) || n == 0 || n == -ETIMEDOUT)
+        return NEXT_CLOSE;
+    return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
+}
+
+/* Waits for more of a head that has begun. */
+static enum conn_next wait_rest(struct http_conn *hc, const struct http_head *head,
+                                const struct head_limits *limits, gust_time deadline)
+{
+    ssize_t n = gust__http_fill(hc, limits->bytes_max, deadline);
+
+    if (n > 0)
+        return NEXT_REQUEST;
+    /* An empty line alone is no request to answer. */
+    if (n == -ETIMEDOUT && gust_conn_view(hc->conn).len > head->lines.at)
+        return refuse(hc, 408);
+    return n == 0 || n == -ETIMEDOUT ? NEXT_CLOSE : NEXT_ABORT;
+}
+
+/* Reads a complete head to the start of the view.  `deadline` is when the wait
+ * for its first byte ends and, for a connection's first request, the header's. */
+static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
+{
+    const gust_http_server_options *o = gust__http_options(hc);
+    const struct head_limits limits = {o->request_line_max, o->header_bytes_max,
+                                       o->header_fields_max};
+    gust_time deadline = hc->first_deadline;
+    enum conn_next next = NEXT_REQUEST;
+
+    hc->first_deadline = 0;
+    gust__http_head_init(head);
+    if (gust_conn_view(hc->conn).len == 0)
+        next = wait_idle(hc, &limits, deadline ? deadline : gust_after(o->idle_timeout_ns));
+    while (next == NEXT_REQUEST) {
+        gust_span view = gust_conn_view(hc->conn);
+        int status = gust__http_head_scan(head, &limits, view.data, view.len);
+        if (status == HEAD_DONE)
+            break;
+        if (status != HEAD_MORE)
+            return refuse(hc, status);
+        if (!deadline)
+            deadline = gust_after(o->header_timeout_ns);
+        next = wait_rest(hc, head, &limits, deadline);
+    }
+    return next;
+}
+
+/* --- The end ---------------------------------------------------------------- */
+
+/* Ends our direction and waits until the client has ended its own. */
+static void linger(struct http_conn *hc)
+{
+    gust_time deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
+    size_t dropped = 0;
+    ssize_t n;
+
+    if (gust_conn_shutdown(hc->conn, SHUT_WR, deadline) < 0)
+        return;
+    deadline = gust_after(LINGER_NS);
+    do {
+        size_t have = gust_conn_view(hc->conn).len;
+        gust_conn_consume(hc->conn, have);
+        dropped += have;
+        n = gust_conn_fill(hc->conn, LINGER_VIEW_MAX, deadline);
+    } while (n > 0 && dropped < LINGER_BYTES_MAX);
+}
+
+static void end_connection(struct http_conn *hc, enum conn_next how)
+{
+    gust_time deadline = GUST_NOW;
+
+    if (how == NEXT_LINGER)
+        linger(hc);
+    else if (how == NEXT_CLOSE)
+        deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
+    gust_conn_close(gust_conn_ref(hc->conn), deadline);
+    gust__http_conn_done(hc);
+}
+
+void gust__http_conn_main(void *arg)
+{
+    struct http_conn *hc = arg;
+    struct http_head head;
+    enum conn_next next;
+
+    do {
+        next = read_head(hc, &head);
+        if (next == NEXT_REQUEST)
+            next = exchange(hc, &head);
+    } while (next == NEXT_REQUEST);
+    end_connection(hc, next);
+}

@@ -1,0 +1,164 @@
+/* One connection, and one request with its response on it.
+ *
+ *     server.c    accepts, keeps the list of connections, shuts down
+ *     conn.c      the connection's goroutine: waits for heads, runs exchanges
+ *     request.c   what a handler can ask of a request; its life
+ *     body.c      reading the request's body
+ *     response.c  collecting and sending the response
+ *
+ * Output is appended to the connection's write buffer and flushed in one place,
+ * gust__http_fill, just before the goroutine may wait for input: so the answers
+ * to pipelined requests leave together, and no client waits for an answer that
+ * lies in a buffer. */
+#ifndef GUST_HTTP_EXCHANGE_H
+#define GUST_HTTP_EXCHANGE_H
+
+#include "http/chunked.h"
+#include "http/head.h"
+
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+/* Who may end the connection.  The goroutine moves between IDLE and BUSY; a
+ * shutdown claims an idle connection by IDLE -> CLAIMED and closes it. */
+enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED };
+
+struct http_conn {
+    gust_http_server *server; /* counted */
+    gust_conn *conn;          /* the goroutine's reference */
+    gust_time first_deadline; /* for the head of the first request */
+    _Atomic int state;
+    LIST_ENTRY(http_conn) link; /* under the server's mutex */
+};
+
+/* --- server.c --- */
+
+const gust_http_server_options *gust__http_options(const struct http_conn *hc);
+
+/* True once a shutdown has begun: answer with "Connection: close". */
+bool gust__http_draining(const struct http_conn *hc);
+
+/* The last act of a connection's goroutine; frees hc. */
+void gust__http_conn_done(struct http_conn *hc);
+
+/* --- conn.c --- */
+
+/* The connection's goroutine. */
+void gust__http_conn_main(void *arg);
+
+/* Sends what was appended, then gust_conn_fill. */
+ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadline);
+
+/* gust_conn_append within the write timeout; 0 or an error. */
+int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
+
+/* --- Request --- */
+
+/* Requests with a body keep their head here, or on the heap if it is longer;
+ * the others leave it in the view. */
+#define HEAD_COPY_MAX 512
+
+enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
+
+struct gust_http_request {
+    struct http_conn *hc;
+    const struct http_head *head;
+    const char *text; /* the head's bytes: the view's, copy or heap_copy */
+    char *heap_copy;
+
+    /* The first `held` bytes of the view are in a handler's hands (the head, a
+     * piece of the body, the trailers) and are consumed before the next fill. */
+    size_t held;
+    size_t trailer_bytes; /* at the start of the view, once the body has ended */
+
+    enum body_state body;
+    uint64_t left; /* BODY_LENGTH: bytes not handed out yet */
+    struct chunked chunked;
+    struct http_lines trailer_lines;
+    unsigned trailer_fields;
+    uint64_t body_max;
+    bool continue_due; /* the client waits for "100 Continue" */
+    int body_error;    /* what every further read returns */
+    int refusal;       /* the status that goes with it; 0: no answer is possible */
+
+    gust_http_response *res;
+    char copy[HEAD_COPY_MAX];
+};
+
+/* Starts a request whose head is at the start of the view.  Errors: -ENOMEM. */
+int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
+                            const struct http_head *head, gust_http_response *res);
+
+/* True if nothing of the body is left to read. */
+bool gust__http_body_ended(const gust_http_request *req);
+
+/* Reads and drops the rest of the body, up to the bound.  False if the
+ * connection cannot serve another request. */
+bool gust__http_body_discard(gust_http_request *req);
+
+/* Drops the request's bytes from the view and releases its memory. */
+void gust__http_request_fini(gust_http_request *req);
+
+/* --- Response --- */
+
+/* Bytes that grow, first in the owner's storage, then on the heap. */
+struct http_text {
+    char *data;
+    size_t len;
+    size_t capacity;
+    char *heap; /* NULL while the owner's storage is enough */
+};
+
+/* The status line and the server's own fields are put in front of the handler's
+ * once they are known; this is their room. */
+#define RESPONSE_PREFIX_MAX 160
+
+/* A body that ends within this gets a Content-Length (as with Go). */
+#define RESPONSE_STAGE_MAX 2048
+
+/* Bound on the handler's fields, and on its trailers. */
+#define RESPONSE_FIELDS_MAX 65536
+
+enum response_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
+
+struct gust_http_response {
+    struct http_conn *hc;
+    gust_http_request *req;
+
+    /* [prefix room | fields | CRLF | staged body].  Until the commit nothing of
+     * it has been sent; afterwards it is empty. */
+    struct http_text text;
+    size_t body_at; /* where the staged body starts; 0: the body has not begun */
+    struct http_text trailers;
+
+    int status;
+    enum response_framing framing; /* from the commit on */
+    bool committed;
+    bool has_date;
+    bool wants_chunked; /* there are trailers */
+    bool keep_alive;
+    bool declared; /* the handler gave a Content-Length */
+    uint64_t length;
+    uint64_t written; /* body bytes taken from the handler */
+    int error;        /* of a send; nothing more is sent */
+
+    char storage[RESPONSE_PREFIX_MAX + RESPONSE_STAGE_MAX + 512];
+};
+
+void gust__http_response_init(gust_http_response *res, struct http_conn *hc,
+                              gust_http_request *req);
+
+enum response_end {
+    RESPONSE_DONE,      /* complete; the connection can go on */
+    RESPONSE_LAST,      /* complete; the connection ends in good order */
+    RESPONSE_TRUNCATED, /* the client must see that something is missing */
+};
+
+/* Sends what the handler left to send. */
+enum response_end gust__http_response_finish(gust_http_response *res);
+void gust__http_response_fini(gust_http_response *res);
+
+/* Appends a complete small answer with "Connection: close". */
+int gust__http_refuse(struct http_conn *hc, int status, bool with_body);
+
+#endif

@@ -1,0 +1,258 @@
+/* An HTTP/1.1 server: one goroutine per connection, one handler per request.
+ *
+ *     static void hello(gust_http_request *req, gust_http_response *res, void *arg)
+ *     {
+ *         gust_http_reply(res, 200, "text/plain", "Hello, World!", 13);
+ *     }
+ *
+ * The handler runs in the connection's goroutine and may block in any gust
+ * call.  Bodies stream in both directions: a handler that does not read stops
+ * its client, a client that does not read stops its handler.
+ *
+ * Framing is strict.  A request that two servers could read in two ways is
+ * answered 400 and its connection closed; no handler sees it.  Every limit and
+ * timeout below is on by default. */
+#ifndef GUST_HTTP_H
+#define GUST_HTTP_H
+
+#include <gust/base.h>
+#include <gust/net.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gust_http_server gust_http_server;
+
+/* A request and its response belong to the handler's call: neither may be used
+ * after it returned, nor by two goroutines at the same time. */
+typedef struct gust_http_request gust_http_request;
+typedef struct gust_http_response gust_http_response;
+
+typedef void gust_http_handler(gust_http_request *req, gust_http_response *res, void *arg);
+
+/* --- Server -------------------------------------------------------------- */
+
+/* What a zero in the options means. */
+#define GUST_HTTP_REQUEST_LINE_MAX 8192
+#define GUST_HTTP_HEADER_BYTES_MAX 65536
+#define GUST_HTTP_HEADER_FIELDS_MAX 100
+#define GUST_HTTP_BODY_BYTES_MAX (UINT64_C(1) << 20)
+#define GUST_HTTP_HEADER_TIMEOUT_NS (10 * GUST_SEC)
+#define GUST_HTTP_IDLE_TIMEOUT_NS (60 * GUST_SEC)
+#define GUST_HTTP_READ_TIMEOUT_NS (30 * GUST_SEC)
+#define GUST_HTTP_WRITE_TIMEOUT_NS (30 * GUST_SEC)
+
+/* A body limit that no body reaches. */
+#define GUST_HTTP_UNLIMITED UINT64_MAX
+
+/* An unread request body is read and dropped up to this length after the
+ * handler, so that the connection can serve the next request; beyond it the
+ * connection is closed. */
+#define GUST_HTTP_DISCARD_BYTES_MAX 262144
+
+typedef struct gust_http_server_options {
+    gust_http_handler *handler;
+    void *arg; /* passed to every call of the handler */
+
+    size_t request_line_max;    /* bytes without the line end; beyond: 414 */
+    size_t header_bytes_max;    /* request line, fields and line ends; beyond: 431 */
+    unsigned header_fields_max; /* beyond: 431; trailers count on their own */
+    uint64_t body_bytes_max;    /* gust_http_body_limit changes it per request */
+
+    /* From the first byte of a request (of a connection's first request: from
+     * the accept) to the end of its header.  Not extended by slow progress. */
+    int64_t header_timeout_ns;
+    int64_t idle_timeout_ns;  /* between two requests */
+    int64_t read_timeout_ns;  /* for each wait for a piece of a body */
+    int64_t write_timeout_ns; /* for each wait for the client to take bytes */
+} gust_http_server_options;
+
+/* Makes a server.  The options are copied; zeroes are the defaults above,
+ * GUST_FOREVER turns a timeout off.
+ * Errors: -EINVAL without a handler, for a negative timeout or a limit above
+ * 16 MiB on the header; -ENOMEM.  Only from a goroutine. */
+int gust_http_server_new(const gust_http_server_options *options, gust_http_server **ret_server);
+
+/* Accepts connections on `l` and serves each in a goroutine of its own.
+ * Returns 0 once gust_http_server_shutdown has finished, or at once if that
+ * was called before.  May run for several listeners at the same time.  The
+ * listener stays the caller's.
+ * Errors: that of gust_listener_accept, if nobody called shutdown. */
+int gust_http_server_serve(gust_http_server *s, gust_listener *l);
+
+/* Stops accepting, closes the connections that wait for a request, and lets
+ * the requests in flight finish, each answered with "Connection: close".  What
+ * is left at `deadline` is closed under its handler.
+ * Returns 0 if all finished.  Errors: -ETIMEDOUT. */
+int gust_http_server_shutdown(gust_http_server *s, gust_time deadline);
+
+/* Drops the server.  No gust_http_server_serve may be running; a handler that
+ * outlived a shutdown may.  NULL is accepted. */
+void gust_http_server_free(gust_http_server *s);
+
+/* --- Request -------------------------------------------------------------
+ *
+ * Spans point into the request and stay valid until the handler returns. */
+
+/* The methods of the IANA registry that the parser knows; others get 501. */
+typedef enum gust_http_method {
+    GUST_HTTP_DELETE,
+    GUST_HTTP_GET,
+    GUST_HTTP_HEAD,
+    GUST_HTTP_POST,
+    GUST_HTTP_PUT,
+    GUST_HTTP_CONNECT, /* refused with 501: this is no proxy */
+    GUST_HTTP_OPTIONS,
+    GUST_HTTP_TRACE,
+    GUST_HTTP_COPY,
+    GUST_HTTP_LOCK,
+    GUST_HTTP_MKCOL,
+    GUST_HTTP_MOVE,
+    GUST_HTTP_PROPFIND,
+    GUST_HTTP_PROPPATCH,
+    GUST_HTTP_SEARCH,
+    GUST_HTTP_UNLOCK,
+    GUST_HTTP_BIND,
+    GUST_HTTP_REBIND,
+    GUST_HTTP_UNBIND,
+    GUST_HTTP_ACL,
+    GUST_HTTP_REPORT,
+    GUST_HTTP_MKACTIVITY,
+    GUST_HTTP_CHECKOUT,
+    GUST_HTTP_MERGE,
+    GUST_HTTP_MSEARCH,
+    GUST_HTTP_NOTIFY,
+    GUST_HTTP_SUBSCRIBE,
+    GUST_HTTP_UNSUBSCRIBE,
+    GUST_HTTP_PATCH,
+    GUST_HTTP_PURGE,
+    GUST_HTTP_MKCALENDAR,
+    GUST_HTTP_LINK,
+    GUST_HTTP_UNLINK,
+    GUST_HTTP_SOURCE,
+} gust_http_method;
+
+gust_http_method gust_http_request_method(const gust_http_request *req);
+gust_span gust_http_request_method_text(const gust_http_request *req);
+
+/* The target as it was sent; its path (never empty; "*" for "OPTIONS *"); and
+ * what follows the first '?' (data is NULL without one).  Nothing is decoded. */
+gust_span gust_http_request_target(const gust_http_request *req);
+gust_span gust_http_request_path(const gust_http_request *req);
+gust_span gust_http_request_query(const gust_http_request *req);
+
+/* Whom the request is for: the authority of an absolute target, which outranks
+ * the Host field (RFC 9112, 3.2.2), else the Host field.  data is NULL if an
+ * HTTP/1.0 client named nobody. */
+gust_span gust_http_request_host(const gust_http_request *req);
+
+/* 1 for HTTP/1.1, 0 for HTTP/1.0. */
+int gust_http_request_minor(const gust_http_request *req);
+
+/* False if the connection will be closed after this response because the
+ * client asked for it, by "Connection: close" or by being HTTP/1.0. */
+bool gust_http_request_keep_alive(const gust_http_request *req);
+
+/* The length of the body: 0 without one, -1 if it is chunked. */
+int64_t gust_http_request_content_length(const gust_http_request *req);
+
+void gust_http_request_remote_addr(const gust_http_request *req, gust_addr *ret_addr);
+
+/* One header or trailer field; the value has no white space around it. */
+typedef struct gust_http_field {
+    gust_span name;
+    gust_span value;
+} gust_http_field;
+
+/* The value of the first field called `name`, in any case; data is NULL if
+ * there is none.  Walks the header: costs time in its length. */
+gust_span gust_http_request_header(const gust_http_request *req, const char *name);
+
+/* Goes through the fields in the order they came in.  *cursor starts at 0;
+ * returns false, with *ret_field untouched, after the last one. */
+bool gust_http_request_fields(const gust_http_request *req, size_t *cursor,
+                              gust_http_field *ret_field);
+
+/* The same for the trailers of a chunked body: none until the body was read to
+ * its end.  They are never mixed with the header. */
+gust_span gust_http_request_trailer(const gust_http_request *req, const char *name);
+bool gust_http_request_trailers(const gust_http_request *req, size_t *cursor,
+                                gust_http_field *ret_field);
+
+/* --- Request body --------------------------------------------------------
+ *
+ * The first read answers "Expect: 100-continue".  If a read fails while nothing
+ * of the response has been sent, the server answers by itself (400, 408, 413 or
+ * 431) in place of what the handler prepared, unless that is an error response
+ * too (status 400 and up); a chunked response that had begun is cut off, so that
+ * nobody takes it for complete.  After a failed read the connection is closed. */
+
+/* Sets how long the body may be; GUST_HTTP_UNLIMITED for one that is streamed
+ * through.  Counts what was read before, too. */
+void gust_http_body_limit(gust_http_request *req, uint64_t bytes_max);
+
+/* Hands out the next piece of the body where it arrived, without a copy; valid
+ * until the next read of this body.  Returns its length, or 0 at the end of the
+ * body.
+ * Errors: -EMSGSIZE if the body is longer than its limit, -EBADMSG if its
+ * framing is malformed, -ETIMEDOUT, -ECONNRESET, -EBADF if a shutdown reached
+ * its deadline.  Every later read fails in the same way. */
+ssize_t gust_http_body_next(gust_http_request *req, gust_span *ret_piece);
+
+/* Copies at least one byte, at most `len`.  Otherwise the same. */
+ssize_t gust_http_body_read(gust_http_request *req, void *buf, size_t len);
+
+/* --- Response ------------------------------------------------------------
+ *
+ * Status and header first, then the body.  A handler that returns without
+ * writing answers 200 with an empty body.
+ *
+ * A body shorter than 2 KiB, or one that the handler declared with a
+ * Content-Length, is sent with its length; any other is chunked, or ended by
+ * the close for an HTTP/1.0 client.  The server adds Date, the framing fields
+ * and Connection. */
+
+/* Sets the status.  Errors: -EINVAL outside 200..999; -EALREADY once the body
+ * has begun. */
+int gust_http_status(gust_http_response *res, int status);
+
+/* Adds a field (a second one of the same name, too).  Three are special:
+ * Content-Length declares the length of the body; "Connection: close" closes
+ * the connection after this response; Date replaces the server's.
+ * Errors: -EINVAL if the name is not a token or the value has a control byte
+ * in it (a line end above all), for a Content-Length that is not a number or
+ * contradicts an earlier one, for Transfer-Encoding and for any other
+ * Connection; -EALREADY once the body has begun; -ENOBUFS beyond 64 KiB; -ENOMEM. */
+int gust_http_header(gust_http_response *res, const char *name, const char *value);
+int gust_http_header_span(gust_http_response *res, const char *name, gust_span value);
+
+/* Writes a part of the body; the first call ends the header.  What is written
+ * is collected until a buffer is full, the handler returns or flushes.  `buf`
+ * is the caller's again on return.  For HEAD the bytes are counted and dropped.
+ * Returns len.
+ * Errors: -EMSGSIZE beyond the declared Content-Length and for a status without
+ * a body (204, 304): nothing of this call is sent; -ETIMEDOUT, -EPIPE,
+ * -ECONNRESET, -EBADF, -ENOMEM: the connection will be closed.
+ * Writing less than declared also closes it. */
+ssize_t gust_http_write(gust_http_response *res, const void *buf, size_t len);
+
+/* Sends the header and what was written so far, without waiting until the
+ * client has them.  Errors: as gust_http_write. */
+int gust_http_flush(gust_http_response *res);
+
+/* Adds a trailer field, sent after the body; makes the response chunked.
+ * Errors: as gust_http_header; -ENOTSUP if the length was declared, for HEAD, a
+ * status without body and an HTTP/1.0 client; -EINVAL for the names that frame
+ * a message. */
+int gust_http_trailer(gust_http_response *res, const char *name, const char *value);
+
+/* A whole response in one call: status, Content-Type (NULL: none), body.
+ * Errors: as the calls above. */
+int gust_http_reply(gust_http_response *res, int status, const char *content_type,
+                    const void *body, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,172 @@
+/* What a handler can ask of its request. */
+#include "http/exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Life ----------------------------------------------------------------- */
+
+/* Reading the body moves the view, and the handler's spans must not move: so the
+ * head of a request with a body is copied aside before any span is given out. */
+static int copy_head(gust_http_request *req)
+{
+    gust_span view = gust_conn_view(req->hc->conn);
+    char *copy = req->copy;
+
+    if (req->head->len > HEAD_COPY_MAX) {
+        copy = req->heap_copy = malloc(req->head->len);
+        if (!copy)
+            return -ENOMEM;
+    }
+    memcpy(copy, view.data, req->head->len);
+    req->text = copy;
+    gust_conn_consume(req->hc->conn, req->head->len);
+    return 0;
+}
+
+static void reset(gust_http_request *req)
+{
+    req->text = NULL;
+    req->heap_copy = NULL;
+    req->held = 0;
+    req->trailer_bytes = 0;
+    req->body = BODY_END;
+    req->left = 0;
+    req->chunked = (struct chunked){0};
+    req->trailer_lines = (struct http_lines){0};
+    req->trailer_fields = 0;
+    req->continue_due = false;
+    req->body_error = 0;
+    req->refusal = 0;
+}
+
+int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
+                            const struct http_head *head, gust_http_response *res)
+{
+    reset(req);
+    req->hc = hc;
+    req->head = head;
+    req->res = res;
+    req->body_max = gust__http_options(hc)->body_bytes_max;
+    if (!head->chunked && head->content_length == 0) {
+        req->text = gust_conn_view(hc->conn).data;
+        req->held = head->len;
+        return 0;
+    }
+    req->body = head->chunked ? BODY_CHUNKED : BODY_LENGTH;
+    req->left = head->content_length;
+    req->continue_due = head->expects_continue;
+    return copy_head(req);
+}
+
+void gust__http_request_fini(gust_http_request *req)
+{
+    gust_conn_consume(req->hc->conn, req->held);
+    free(req->heap_copy);
+}
+
+/* --- Questions ------------------------------------------------------------ */
+
+static gust_span span_of(const gust_http_request *req, struct head_part part)
+{
+    return (gust_span){req->text + part.at, part.len};
+}
+
+/* No part but the method starts at 0, so 0 can say "absent". */
+static gust_span optional_span(const gust_http_request *req, struct head_part part)
+{
+    return part.at ? span_of(req, part) : (gust_span){NULL, 0};
+}
+
+gust_http_method gust_http_request_method(const gust_http_request *req)
+{
+    return (gust_http_method)req->head->method_code;
+}
+
+gust_span gust_http_request_method_text(const gust_http_request *req)
+{
+    return span_of(req, req->head->method);
+}
+
+gust_span gust_http_request_target(const gust_http_request *req)
+{
+    return span_of(req, req->head->target);
+}
+
+gust_span gust_http_request_path(const gust_http_request *req)
+{
+    /* "http://host" and "http://host?query" mean "/" (RFC 9110, 4.2.3). */
+    return req->head->path.len ? span_of(req, req->head->path) : (gust_span){"/", 1};
+}
+
+gust_span gust_http_request_query(const gust_http_request *req)
+{
+    return optional_span(req, req->head->query);
+}
+
+gust_span gust_http_request_host(const gust_http_request *req)
+{
+    return optional_span(req, req->head->host);
+}
+
+int gust_http_request_minor(const gust_http_request *req)
+{
+    return req->head->minor;
+}
+
+bool gust_http_request_keep_alive(const gust_http_request *req)
+{
+    return req->head->keep_alive;
+}
+
+int64_t gust_http_request_content_length(const gust_http_request *req)
+{
+    return req->head->chunked ? -1 : (int64_t)req->head->content_length;
+}
+
+void gust_http_request_remote_addr(const gust_http_request *req, gust_addr *ret_addr)
+{
+    gust_conn_remote_addr(req->hc->conn, ret_addr);
+}
+
+/* --- Fields --------------------------------------------------------------- */
+
+/* The checked head is its own index: requests have few fields and handlers ask
+ * for fewer, so a table would cost more than it saves. */
+static gust_span header_block(const gust_http_request *req)
+{
+    const struct http_head *h = req->head;
+    return (gust_span){req->text + h->fields_at, h->len - h->fields_at};
+}
+
+static gust_span trailer_block(const gust_http_request *req)
+{
+    return (gust_span){gust_conn_view(req->hc->conn).data, req->trailer_bytes};
+}
+
+gust_span gust_http_request_header(const gust_http_request *req, const char *name)
+{
+    gust_span block = header_block(req);
+    return gust__http_fields_find(block.data, block.len, name);
+}
+
+bool gust_http_request_fields(const gust_http_request *req, size_t *cursor,
+                              gust_http_field *ret_field)
+{
+    gust_span block = header_block(req);
+    return gust__http_fields_next(block.data, block.len, cursor, ret_field);
+}
+
+gust_span gust_http_request_trailer(const gust_http_request *req, const char *name)
+{
+    gust_span block = trailer_block(req);
+    return gust__http_fields_find(block.data, block.len, name);
+}
+
+bool gust_http_request_trailers(const gust_http_request *req, size_t *cursor,
+                                gust_http_field *ret_field)
+{
+    gust_span block = trailer_block(req);
+    return gust__http_fields_next(block.data, block.len, cursor, ret_field);
+}

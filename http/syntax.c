@@ -1,0 +1,177 @@
+/* The grammar of HTTP/1.1 at the level of bytes, lines and fields. */
+#include "http/syntax.h"
+
+#include <string.h>
+
+#define ANY (CH_TOKEN | CH_VALUE | CH_TARGET)
+#define NAME (ANY | CH_HOST)
+#define PLAIN (CH_VALUE | CH_TARGET)
+
+/* RFC 9110, 5.6.2 (tchar) and 5.5 (field-vchar); RFC 3986, 3.2.2 (host). */
+const uint8_t gust__http_chars[256] = {
+    ['\t'] = CH_VALUE,
+    [' '] = CH_VALUE,
+    ['!'] = NAME,
+    ['"'] = PLAIN,
+    ['#'] = CH_TOKEN | CH_VALUE,
+    ['$'] = NAME,
+    ['%'] = NAME,
+    ['&'] = NAME,
+    ['\''] = NAME,
+    ['('] = PLAIN | CH_HOST,
+    [')'] = PLAIN | CH_HOST,
+    ['*'] = NAME,
+    ['+'] = NAME,
+    [','] = PLAIN | CH_HOST,
+    ['-'] = NAME,
+    ['.'] = NAME | CH_IPV6,
+    ['/'] = PLAIN,
+    ['0' ... '9'] = NAME | CH_IPV6 | CH_DIGIT,
+    [':'] = PLAIN | CH_IPV6,
+    [';'] = PLAIN | CH_HOST,
+    ['<'] = PLAIN,
+    ['='] = PLAIN | CH_HOST,
+    ['>'] = PLAIN,
+    ['?'] = PLAIN,
+    ['@'] = PLAIN,
+    ['A' ... 'F'] = NAME | CH_IPV6,
+    ['G' ... 'Z'] = NAME,
+    ['['] = PLAIN,
+    ['\\'] = PLAIN,
+    [']'] = PLAIN,
+    ['^'] = ANY,
+    ['_'] = NAME,
+    ['`'] = ANY,
+    ['a' ... 'f'] = NAME | CH_IPV6,
+    ['g' ... 'z'] = NAME,
+    ['{'] = PLAIN,
+    ['|'] = ANY,
+    ['}'] = PLAIN,
+    ['~'] = NAME,
+    [0x80 ... 0xff] = CH_VALUE,
+};
+
+static char ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+bool gust__http_same_name(gust_span s, const char *name, size_t len)
+{
+    if (s.len != len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (ascii_lower(s.data[i]) != ascii_lower(name[i]))
+            return false;
+    return true;
+}
+
+bool gust__http_equals(gust_span s, const char *lower)
+{
+    return gust__http_same_name(s, lower, strlen(lower));
+}
+
+bool gust__http_number(gust_span s, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (s.len == 0 || chars_prefix(s.data, s.len, CH_DIGIT) != s.len)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        uint64_t digit = (uint64_t)(s.data[i] - '0');
+        if (value > (INT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool gust__http_host_valid(gust_span s)
+{
+    size_t at;
+
+    if (s.len > 0 && s.data[0] == '[') {
+        size_t inside = chars_prefix(s.data + 1, s.len - 1, CH_IPV6);
+        at = 1 + inside;
+        if (inside == 0 || at == s.len || s.data[at] != ']')
+            return false;
+        at++;
+    } else {
+        at = chars_prefix(s.data, s.len, CH_HOST);
+    }
+    if (at < s.len && at > 0 && s.data[at] == ':')
+        at += 1 + chars_prefix(s.data + at + 1, s.len - at - 1, CH_DIGIT);
+    return at == s.len;
+}
+
+static gust_span trim(const char *p, size_t n)
+{
+    while (n > 0 && (*p == ' ' || *p == '\t')) {
+        p++;
+        n--;
+    }
+    while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
+        n--;
+    return (gust_span){p, n};
+}
+
+bool gust__http_field_split(const char *line, size_t len, gust_http_field *ret_field)
+{
+    size_t name = chars_prefix(line, len, CH_TOKEN);
+
+    if (name == 0 || name == len || line[name] != ':')
+        return false;
+    const char *value = line + name + 1;
+    size_t value_len = len - name - 1;
+    if (chars_prefix(value, value_len, CH_VALUE) != value_len)
+        return false;
+    ret_field->name = (gust_span){line, name};
+    ret_field->value = trim(value, value_len);
+    return true;
+}
+
+enum http_line gust__http_line_next(struct http_lines *lines, const char *p, size_t n,
+                                    gust_span *ret_line)
+{
+    const char *lf = memchr(p + lines->searched, '\n', n - lines->searched);
+
+    if (!lf) {
+        lines->searched = n;
+        return LINE_MORE;
+    }
+    size_t start = lines->at;
+    size_t end = (size_t)(lf - p);
+    if (end == start || p[end - 1] != '\r')
+        return LINE_BAD;
+    *ret_line = (gust_span){p + start, end - 1 - start};
+    lines->at = lines->searched = end + 1;
+    return LINE_OK;
+}
+
+bool gust__http_fields_next(const char *p, size_t n, size_t *cursor, gust_http_field *ret_field)
+{
+    size_t at = *cursor;
+
+    if (at >= n || p[at] == '\r')
+        return false;
+    /* The block was checked when it came in: a line has its colon and its LF. */
+    const char *lf = memchr(p + at, '\n', n - at);
+    const char *colon = memchr(p + at, ':', (size_t)(lf - p) - at);
+    ret_field->name = (gust_span){p + at, (size_t)(colon - p) - at};
+    ret_field->value = trim(colon + 1, (size_t)(lf - 1 - (colon + 1)));
+    *cursor = (size_t)(lf - p) + 1;
+    return true;
+}
+
+gust_span gust__http_fields_find(const char *p, size_t n, const char *name)
+{
+    gust_http_field field;
+    size_t cursor = 0;
+    size_t len = strlen(name);
+
+    while (gust__http_fields_next(p, n, &cursor, &field))
+        if (gust__http_same_name(field.name, name, len))
+            return field.value;
+    return (gust_span){NULL, 0};
+}

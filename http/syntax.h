@@ -1,0 +1,71 @@
+/* The grammar of HTTP/1.1 at the level of bytes, lines and fields.
+ *
+ * Everything here is pure: bytes in, spans out, no I/O, no memory. */
+#ifndef GUST_HTTP_SYNTAX_H
+#define GUST_HTTP_SYNTAX_H
+
+#include <gust/http.h>
+
+/* What a byte may be part of. */
+enum {
+    CH_TOKEN = 1,  /* method, field name, transfer coding */
+    CH_VALUE = 2,  /* field value: visible, obs-text, space, tab */
+    CH_TARGET = 4, /* request target: visible ASCII without '#' */
+    CH_HOST = 8,   /* reg-name and IPv4 address */
+    CH_IPV6 = 16,  /* between the brackets of an IP literal */
+    CH_DIGIT = 32,
+};
+
+extern const uint8_t gust__http_chars[256];
+
+/* How many of the first n bytes are of the class. */
+static inline size_t chars_prefix(const char *p, size_t n, uint8_t class)
+{
+    size_t i = 0;
+    while (i < n && (gust__http_chars[(uint8_t)p[i]] & class))
+        i++;
+    return i;
+}
+
+/* Compares without regard to the case of ASCII letters.  `lower` is a string in
+ * lower case. */
+bool gust__http_equals(gust_span s, const char *lower);
+
+/* The same for a name from the user, of any case. */
+bool gust__http_same_name(gust_span s, const char *name, size_t len);
+
+/* Reads 1*DIGIT up to INT64_MAX.  False for anything else, a sign or white
+ * space included. */
+bool gust__http_number(gust_span s, uint64_t *ret_value);
+
+/* Checks uri-host [ ":" port ], or nothing at all. */
+bool gust__http_host_valid(gust_span s);
+
+/* Splits a field line (without its line end) into name and trimmed value.
+ * False if it is malformed: an empty name or one with a byte that is no token
+ * (a space before the colon, a folded line), a control byte in the value. */
+bool gust__http_field_split(const char *line, size_t len, gust_http_field *ret_field);
+
+/* Walks lines that end in CRLF.  Every byte is searched once however small the
+ * pieces are in which it arrives. */
+struct http_lines {
+    size_t at;       /* where the current line starts */
+    size_t searched; /* [at, searched) has no LF */
+};
+
+enum http_line { LINE_MORE, LINE_OK, LINE_BAD };
+
+/* Finds the end of the current line in p[0..n) and steps to the next one.  On
+ * LINE_OK *ret_line is the line without its CRLF.  LINE_BAD: it ends in LF
+ * alone.  A CR inside the line is left to the caller's check of its bytes. */
+enum http_line gust__http_line_next(struct http_lines *lines, const char *p, size_t n,
+                                    gust_span *ret_line);
+
+/* Goes through field lines that were checked before; p[0..n) ends after the
+ * last one's CRLF or is followed by an empty line.  *cursor is an offset. */
+bool gust__http_fields_next(const char *p, size_t n, size_t *cursor, gust_http_field *ret_field);
+
+/* The value of the first field of this name in such a block. */
+gust_span gust__http_fields_find(const char *p, size_t n, const char *name);
+
+#endif
