@@ -30,14 +30,16 @@ void gust_blocking_begin(void)
 static bool end_without_p(G *g, void *arg)
 {
     (void)arg;
-    M *m = gust__m();
+    M *m = gust__m(), *sleeper;
     gust__lock_take(&sched.lock, RANK_SCHED);
-    m->p = gust__p_idle_take_locked(m->oldp);
+    m->p = gust__p_idle_take_locked(m->oldp, &sleeper);
     if (!m->p) {
         atomic_store_explicit(&g->state, G_RUNNABLE, memory_order_relaxed);
         gust__globq_push_locked(g);
     }
     gust__lock_drop(&sched.lock);
+    if (sleeper)
+        gust__poller_wake(m->p->poller); /* it finds its P gone and waits for another */
     return m->p == NULL;
 }
 

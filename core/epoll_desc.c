@@ -1,4 +1,4 @@
-#include "core/epoll_desc.h"
+#include "core/netpoll_epoll.h"
 
 #include <stdlib.h>
 

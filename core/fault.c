@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -102,6 +103,16 @@ gust__frames_walk(const void *fp, const char *low, const char *high, void **ret_
     return n;
 }
 
+/* Prints return addresses less one: that is in the call, where the address
+ * itself may be in the next function if the call was the last thing in its own
+ * (gust_panic never returns). */
+static void print_calls(void **pcs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pcs[i] = (char *)pcs[i] - 1;
+    backtrace_symbols_fd(pcs, (int)n, STDERR_FILENO);
+}
+
 /* Where the processor was when the signal came. */
 static void context_read(const ucontext_t *uc, void **ret_pc, const void **ret_fp)
 {
@@ -142,9 +153,10 @@ static void print_fault_frames(const ucontext_t *uc, const gust__fault_who *who)
     if (n == 1) {
         n = frames_from(pcs, (size_t)backtrace(pcs, FRAMES_MAX), pc);
         if (n == 0)
-            pcs[n++] = pc;
+            n = 1;
     }
-    backtrace_symbols_fd(pcs, (int)n, STDERR_FILENO);
+    backtrace_symbols_fd(&pc, 1, STDERR_FILENO);
+    print_calls(pcs + 1, n - 1);
 }
 
 __attribute__((noinline)) void gust__backtrace_print(void)
@@ -158,7 +170,7 @@ __attribute__((noinline)) void gust__backtrace_print(void)
                               who.stack_low + who.stack_size, pcs, FRAMES_MAX);
     if (n == 0)
         n = (size_t)backtrace(pcs, FRAMES_MAX);
-    backtrace_symbols_fd(pcs, (int)n, STDERR_FILENO);
+    print_calls(pcs, n);
 }
 
 /* --- The report ------------------------------------------------------------ */
@@ -182,9 +194,31 @@ static void print_overflow(const gust__fault_who *who, const ucontext_t *uc)
     put_string(&t, " bytes\n  started at ");
     put_out(&t);
     backtrace_symbols_fd(&spawn_pc, 1, STDERR_FILENO);
-    print_fault_frames(uc, who);
     put_string(&t, "  raise GUST_STACK_SIZE or gust_go_options.stack_size\n");
     put_out(&t);
+    /* Last, because it is what may fail. */
+    print_fault_frames(uc, who);
+}
+
+static void on_fault_in_report(int sig)
+{
+    (void)sig;
+    abort();
+}
+
+/* An unwinder that trusts wrong unwind information may fault itself.  The
+ * process shall die of SIGABRT then, too. */
+static void survive_own_faults(void)
+{
+    struct sigaction action = {.sa_handler = on_fault_in_report, .sa_flags = SA_ONSTACK};
+    sigset_t faults;
+
+    sigemptyset(&faults);
+    sigaddset(&faults, SIGSEGV);
+    sigaddset(&faults, SIGBUS);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
 }
 
 _Noreturn static void die_of_overflow(const gust__fault_who *who, const ucontext_t *uc)
@@ -194,8 +228,9 @@ _Noreturn static void die_of_overflow(const gust__fault_who *who, const ucontext
     /* The first one reports; others wait here for its abort. */
     while (atomic_exchange_explicit(&reporting, 1, memory_order_relaxed) != 0)
         pause();
-    print_overflow(who, uc);
     signal(SIGABRT, SIG_DFL);
+    survive_own_faults();
+    print_overflow(who, uc);
     abort();
 }
 

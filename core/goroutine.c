@@ -185,16 +185,26 @@ size_t gust_num_goroutines(void)
     return spawned > exited ? spawned - exited : 0;
 }
 
+/* What an abandoned goroutine held. */
+static void g_abandon(G *g, gust__stack_cache *stacks)
+{
+    gust__ctx_fini(&g->ctx);
+    if (g->stack_size) /* mapped for it alone, maybe: the arena would not unmap it */
+        gust__stack_put(stacks, g->stack);
+}
+
 void gust__g_teardown(void)
 {
+    gust__stack_cache stacks = {0};
     for (slab *s = all_g.slabs; s;) {
         slab *next = s->next;
         for (int i = 0; i < SLAB_GS; i++)
             if (s->gs[i].stack.low)
-                gust__ctx_fini(&s->gs[i].ctx);
+                g_abandon(&s->gs[i], &stacks);
         free(s);
         s = next;
     }
+    gust__stack_cache_drain(&stacks);
     all_g.slabs = NULL;
     all_g.gfree = NULL;
 }

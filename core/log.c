@@ -28,12 +28,11 @@ static void line_write(const char *line, size_t len)
     while (n < 0 && errno == EINTR);
 }
 
-/* prefix + formatted text, cut to fit, NUL-terminated, room left for a newline.
- * Returns the length. */
+/* prefix + formatted text, cut to fit, NUL-terminated.  Returns the length. */
 static size_t GUST_PRINTF(3, 0)
     line_format(char line[LINE_MAX_BYTES], const char *prefix, const char *format, va_list args)
 {
-    size_t room = LINE_MAX_BYTES - 1; /* for text and NUL; the newline takes its place */
+    size_t room = LINE_MAX_BYTES; /* for text and NUL, whose place the newline takes */
     size_t len = strlen(prefix);
     int n;
 

@@ -126,18 +126,15 @@ typedef struct cgroup_line {
 static bool line_parse(const char *line, size_t len, cgroup_line *ret)
 {
     const char *end = line + len;
-    const char *controllers = memchr(line, ':', len);
-    const char *path;
+    const char *first = memchr(line, ':', len);
+    const char *second = first ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
 
-    if (!controllers++)
+    if (!second || second + 1 == end || second[1] != '/')
         return false;
-    path = memchr(controllers, ':', (size_t)(end - controllers));
-    if (!path++ || path == end || *path != '/')
-        return false;
-    ret->controllers = controllers;
-    ret->controllers_len = (size_t)(path - 1 - controllers);
-    ret->path = path;
-    ret->path_len = (size_t)(end - path);
+    ret->controllers = first + 1;
+    ret->controllers_len = (size_t)(second - first - 1);
+    ret->path = second + 1;
+    ret->path_len = (size_t)(end - second - 1);
     return true;
 }
 

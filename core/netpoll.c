@@ -322,14 +322,28 @@ static int wait_for_nothing(gust__op *op, gust_time deadline)
     if (gust__op_state_now(op) == GUST__OP_CANCELED)
         return -ECANCELED;
     bool tried = plain_call_blocks(op) ? try_in_ring(op) : gust__op_try(op);
-    if (!tried)
-        op->res = gust__op_error(op, deadline == GUST_NOW ? -EAGAIN : -ETIMEDOUT);
-    return op->res;
+    return tried ? op->res : gust__op_error(op, deadline == GUST_NOW ? -EAGAIN : -ETIMEDOUT);
 }
 
-int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
+static int wait_until(gust__op *op, gust__deadline *d, gust_time deadline)
 {
-    gust__deadline own;
+    gust__deadline_begin(d, op, deadline);
+    gust__park(wait_commit, op, WAIT_IO);
+    bool expired = gust__deadline_end(d);
+    return op->res == -ECANCELED && expired ? -ETIMEDOUT : op->res;
+}
+
+static int wait_with_own_deadline(gust__op *op, gust_time deadline)
+{
+    gust__deadline d;
+    gust__deadline_init(&d);
+    int res = wait_until(op, &d, deadline);
+    gust__deadline_fini(&d);
+    return res;
+}
+
+static int op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
+{
     if (deadline != GUST_FOREVER && deadline <= gust_now())
         return wait_for_nothing(op, deadline);
     if (try_first(op))
@@ -338,12 +352,12 @@ int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
         gust__park(wait_commit, op, WAIT_IO);
         return op->res;
     }
-    if (!d)
-        gust__deadline_init(&own);
-    gust__deadline_begin(d ? d : &own, op, deadline);
-    gust__park(wait_commit, op, WAIT_IO);
-    bool expired = gust__deadline_end(d ? d : &own);
-    if (!d)
-        gust__deadline_fini(&own);
-    return op->res == -ECANCELED && expired ? -ETIMEDOUT : op->res;
+    return d ? wait_until(op, d, deadline) : wait_with_own_deadline(op, deadline);
+}
+
+int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
+{
+    op->res = op_wait(op, d, deadline);
+    gust__op_set_done(op); /* also where no poller had it */
+    return op->res;
 }

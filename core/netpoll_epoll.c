@@ -15,19 +15,11 @@
  * in the descriptors and puts these on the poller's list, for whoever reaps. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "core/epoll_desc.h"
+#include "core/netpoll_epoll.h"
 #include "core/sched.h"
-
-/* Events taken from the kernel at once, and descriptors acted on by one reap. */
-#define EVENTS_MAX 128
 
 /* Sockets that a multishot accept hands out before others get their turn. */
 #define ACCEPTS_MAX 64
@@ -36,127 +28,6 @@
 #define READ_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define WRITE_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
 #define HANG_UP_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-
-/* What the eventfd carries in the place of a descriptor's tag. */
-#define WAKE_TAG 0
-
-#define NO_BUF UINT32_MAX
-
-static gust__epoll *epoll_of(gust__poller *p)
-{
-    return (gust__epoll *)p;
-}
-
-static int ctl(gust__epoll *p, int how, int fd, uint32_t events, uint64_t tag)
-{
-    struct epoll_event event = {.events = events, .data.u64 = tag};
-    return epoll_ctl(p->fd, how, fd, &event) < 0 ? -errno : 0;
-}
-
-/* --- Open and close ------------------------------------------------------ */
-
-static void link_bufs(gust__epoll *p)
-{
-    p->free_buf = NO_BUF;
-    for (uint32_t i = p->base.buf_count; i-- > 0;) {
-        p->base.bufs[i].next_free = p->free_buf;
-        p->free_buf = i;
-    }
-}
-
-static int open_at(gust__epoll *p, const char **ret_step)
-{
-    *ret_step = "eventfd and buffers";
-    int error = gust__poller_init(&p->base);
-    if (error)
-        return error;
-    link_bufs(p);
-    *ret_step = "epoll_create1";
-    p->fd = epoll_create1(EPOLL_CLOEXEC);
-    if (p->fd < 0) {
-        error = -errno;
-        goto fini;
-    }
-    *ret_step = "epoll_ctl";
-    error = ctl(p, EPOLL_CTL_ADD, p->base.wake_fd, EPOLLIN | EPOLLET, WAKE_TAG);
-    if (error)
-        goto close_fd;
-    return 0;
-close_fd:
-    close(p->fd);
-fini:
-    gust__poller_fini(&p->base);
-    return error;
-}
-
-static int open_steps(gust__epoll **ret_p, const char **ret_step)
-{
-    *ret_step = "memory";
-    gust__epoll *p = calloc(1, sizeof *p);
-    if (!p)
-        return -ENOMEM;
-    int error = open_at(p, ret_step);
-    if (error)
-        free(p);
-    else
-        *ret_p = p;
-    return error;
-}
-
-static void epoll_close(gust__poller *base)
-{
-    gust__epoll *p = epoll_of(base);
-    gust__desc_forget_home(p);
-    close(p->fd);
-    gust__poller_fini(base);
-    free(p);
-}
-
-static int epoll_open(gust__poller **ret_poller)
-{
-    const char *step;
-    gust__epoll *p;
-    int error = open_steps(&p, &step);
-    if (error)
-        gust__log("cannot open a poller: %s: %s", step, strerrordesc_np(-error));
-    else
-        *ret_poller = &p->base;
-    return error;
-}
-
-static int epoll_probe(const char **ret_why)
-{
-    gust__epoll *p;
-    int error = open_steps(&p, ret_why);
-    if (!error)
-        epoll_close(&p->base);
-    return error;
-}
-
-/* --- Buffers ------------------------------------------------------------- */
-
-gust__buf *gust__buf_take(gust__poller *base)
-{
-    gust__epoll *p = epoll_of(base);
-    gust__buf *buf = NULL;
-    gust__lock_take(&base->lock, RANK_POLLER);
-    if (p->free_buf != NO_BUF) {
-        buf = &base->bufs[p->free_buf];
-        p->free_buf = buf->next_free;
-    }
-    gust__lock_drop(&base->lock);
-    return buf;
-}
-
-/* Last in, first out: a few warm buffers serve most of the traffic. */
-static void epoll_buf_put(gust__buf *buf)
-{
-    gust__epoll *p = epoll_of(buf->home);
-    gust__lock_take(&p->base.lock, RANK_POLLER);
-    buf->next_free = p->free_buf;
-    p->free_buf = buf->id;
-    gust__lock_drop(&p->base.lock);
-}
 
 /* --- Descriptors --------------------------------------------------------- */
 
@@ -186,7 +57,7 @@ static void epoll_fd_fini(gust__fd *f)
     gust__desc *d = f->desc;
     gust__lock_take(&d->lock, RANK_FD);
     if (d->home)
-        ctl(d->home, EPOLL_CTL_DEL, d->fd, 0, 0);
+        gust__epoll_ctl(d->home, EPOLL_CTL_DEL, d->fd, 0, 0);
     gust__lock_drop(&d->lock);
     gust__desc_free(d);
     f->desc = NULL;
@@ -200,9 +71,9 @@ static void move_home(gust__desc *d, gust__epoll *p)
     if (parked == 2 && d->op[DIR_READ] == d->op[DIR_WRITE])
         parked = 1;
     /* If it cannot be added it stays where it is: served late, but served. */
-    if (ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d)) < 0)
+    if (gust__epoll_ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d)) < 0)
         return;
-    ctl(old, EPOLL_CTL_DEL, d->fd, 0, 0);
+    gust__epoll_ctl(old, EPOLL_CTL_DEL, d->fd, 0, 0);
     d->home = p;
     gust__in_flight_add(&p->base, parked);
     gust__in_flight_add(&old->base, -parked);
@@ -222,7 +93,7 @@ static void stay_watched(gust__desc *d, gust__epoll *p)
 /* Under d->lock.  Makes epoll report again what is ready now. */
 static void ask_again(gust__desc *d)
 {
-    ctl(d->home, EPOLL_CTL_MOD, d->fd, WATCHED_EVENTS, gust__desc_tag(d));
+    gust__epoll_ctl(d->home, EPOLL_CTL_MOD, d->fd, WATCHED_EVENTS, gust__desc_tag(d));
 }
 
 /* --- Parking an op ------------------------------------------------------- */
@@ -287,7 +158,7 @@ static bool start_locked(gust__desc *d, gust__op *op, gust__epoll *p)
 {
     bool multishot = op->flags & GUST__OP_MULTISHOT;
     if (!d->home) {
-        int error = ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d));
+        int error = gust__epoll_ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d));
         if (error) {
             op->res = error;
             return false;
@@ -307,7 +178,7 @@ static bool epoll_start(gust__op *op, gust__poller *base)
 {
     gust__desc *d = op->fd->desc;
     gust__lock_take(&d->lock, RANK_FD);
-    bool waits = gust__op_claim(op) && start_locked(d, op, epoll_of(base));
+    bool waits = gust__op_claim(op) && start_locked(d, op, gust__epoll_of(base));
     gust__lock_drop(&d->lock);
     return waits;
 }
@@ -413,76 +284,18 @@ static int epoll_reap(gust__poller *base)
 {
     int n = 0;
     gust__desc *d;
-    for (int i = 0; i < EVENTS_MAX && (d = gust__desc_next_reported(epoll_of(base))); i++)
+    for (int i = 0; i < EPOLL_EVENTS_MAX && (d = gust__desc_next_reported(gust__epoll_of(base)));
+         i++)
         n += dispatch(d);
     return n;
 }
 
-/* --- Sleeping ------------------------------------------------------------ */
-
-static void report(gust__epoll *p, const struct epoll_event *events, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (events[i].data.u64 != WAKE_TAG)
-            gust__desc_report(p, events[i].data.u64, events[i].events);
-}
-
-static int timeout_ms(int64_t ns)
-{
-    if (ns < 0)
-        return -1;
-    int64_t ms = ns / GUST_MS + (ns % GUST_MS != 0);
-    return ms < INT_MAX ? (int)ms : INT_MAX;
-}
-
-/* epoll_pwait2 (5.11) knows nanoseconds; without it a timer is late by up to a
- * millisecond.  Some filters answer EPERM for what they do not know. */
-static int wait_events(gust__epoll *p, struct epoll_event *events, int64_t timeout_ns)
-{
-    static _Atomic bool no_pwait2;
-    if (!atomic_load_explicit(&no_pwait2, memory_order_relaxed)) {
-        struct timespec ts = {.tv_sec = timeout_ns / GUST_SEC, .tv_nsec = timeout_ns % GUST_SEC};
-        long n = syscall(SYS_epoll_pwait2, p->fd, events, EVENTS_MAX, timeout_ns < 0 ? NULL : &ts,
-                         NULL, 0);
-        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
-            return (int)n;
-        atomic_store_explicit(&no_pwait2, true, memory_order_relaxed);
-    }
-    return epoll_wait(p->fd, events, EVENTS_MAX, timeout_ms(timeout_ns));
-}
-
-static bool nothing_to_do(gust__epoll *p)
-{
-    return !gust__wake_take(&p->base) &&
-           !atomic_load_explicit(&p->reported, memory_order_relaxed) &&
-           !atomic_load_explicit(&p->base.finished, memory_order_relaxed);
-}
-
-static void epoll_sleep(gust__poller *base, int64_t timeout_ns)
-{
-    gust__epoll *p = epoll_of(base);
-    struct epoll_event events[EVENTS_MAX];
-    atomic_fetch_add_explicit(&p->sleepers, 1, memory_order_seq_cst);
-    if (nothing_to_do(p)) {
-        report(p, events, wait_events(p, events, timeout_ns));
-        gust__wake_take(base);
-    }
-    /* Pairs with stay_watched. */
-    atomic_fetch_sub_explicit(&p->sleepers, 1, memory_order_seq_cst);
-}
-
-static void epoll_collect(gust__poller *base)
-{
-    gust__epoll *p = epoll_of(base);
-    struct epoll_event events[EVENTS_MAX];
-    if (atomic_load_explicit(&base->in_flight, memory_order_relaxed) > 0)
-        report(p, events, epoll_wait(p->fd, events, EVENTS_MAX, 0));
-}
+/* --- The backend --------------------------------------------------------- */
 
 static bool epoll_pending(gust__poller *base)
 {
     return atomic_load_explicit(&base->in_flight, memory_order_seq_cst) > 0 ||
-           atomic_load_explicit(&epoll_of(base)->reported, memory_order_relaxed);
+           atomic_load_explicit(&gust__epoll_of(base)->reported, memory_order_relaxed);
 }
 
 static void epoll_submit(gust__poller *base)
@@ -493,17 +306,17 @@ static void epoll_submit(gust__poller *base)
 const gust__backend gust__backend_epoll = {
     .name = "epoll",
     .tries_first = true,
-    .probe = epoll_probe,
-    .open = epoll_open,
-    .close = epoll_close,
+    .probe = gust__epoll_probe,
+    .open = gust__epoll_open,
+    .close = gust__epoll_close,
     .start = epoll_start,
     .cancel = epoll_cancel,
-    .sleep = epoll_sleep,
+    .sleep = gust__epoll_sleep,
     .pending = epoll_pending,
     .submit = epoll_submit,
-    .collect = epoll_collect,
+    .collect = gust__epoll_collect,
     .reap = epoll_reap,
     .fd_init = epoll_fd_init,
     .fd_fini = epoll_fd_fini,
-    .buf_put = epoll_buf_put,
+    .buf_put = gust__epoll_buf_put,
 };

@@ -16,173 +16,14 @@
  * on its way can hit the next operation in the same record.
  * Always: op->cqes is the number of those completions, and base.in_flight is
  * their sum over all ops. */
-#include "core/netpoll_uring.h"
-
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/sched.h"
-
-/* Completions handed out by one reap.  Bounds the time without the run queue. */
-#define REAP_MAX 128
-
-/* How long close waits for the kernel to give the operations back. */
-#define CLOSE_TRIES 100
-#define CLOSE_WAIT_NS (20 * GUST_MS)
+#include "core/netpoll_uring.h"
 
 /* Bytes asked for at once; the length in a request has 32 bits. */
 #define CHUNK_MAX (1U << 30)
-
-static gust__uring *uring_of(gust__poller *p)
-{
-    return (gust__uring *)p;
-}
-
-/* --- Provided buffers ---------------------------------------------------- */
-
-/* Under base.lock: the kernel wants one producer. */
-static void buf_ring_add(gust__uring *p, const gust__buf *buf)
-{
-    io_uring_buf_ring_add(p->buf_ring, buf->data, GUST__BUF_SIZE, buf->id,
-                          io_uring_buf_ring_mask(p->base.buf_count), 0);
-    io_uring_buf_ring_advance(p->buf_ring, 1);
-}
-
-static void uring_buf_put(gust__buf *buf)
-{
-    gust__lock_take(&buf->home->lock, RANK_POLLER);
-    buf_ring_add(uring_of(buf->home), buf);
-    gust__lock_drop(&buf->home->lock);
-}
-
-static size_t buf_ring_size(const gust__uring *p)
-{
-    return p->base.buf_count * sizeof(struct io_uring_buf);
-}
-
-static int buf_ring_open(gust__uring *p)
-{
-    void *memory =
-        mmap(NULL, buf_ring_size(p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return -ENOMEM;
-    struct io_uring_buf_reg reg = {
-        .ring_addr = (uintptr_t)memory, .ring_entries = p->base.buf_count, .bgid = URING_BUF_GROUP};
-    int error = io_uring_register_buf_ring(&p->ring.memory, &reg, 0);
-    if (error) {
-        munmap(memory, buf_ring_size(p));
-        return error;
-    }
-    p->buf_ring = memory;
-    io_uring_buf_ring_init(p->buf_ring);
-    for (uint32_t i = 0; i < p->base.buf_count; i++)
-        buf_ring_add(p, &p->base.bufs[i]);
-    return 0;
-}
-
-/* --- Open and close ------------------------------------------------------ */
-
-static int open_at(gust__uring *p, const char **ret_step)
-{
-    *ret_step = "eventfd and buffers";
-    int error = gust__poller_init(&p->base);
-    if (error)
-        return error;
-    *ret_step = "io_uring_setup";
-    error = gust__ring_open(&p->ring, gust__netpoll_limits_now.sq_entries,
-                            gust__netpoll_limits_now.cq_entries);
-    if (error)
-        goto fini;
-    *ret_step = "provided buffers";
-    error = buf_ring_open(p);
-    if (error)
-        goto close_ring;
-    return 0;
-close_ring:
-    gust__ring_close(&p->ring);
-fini:
-    gust__poller_fini(&p->base);
-    return error;
-}
-
-int gust__uring_open_steps(gust__uring **ret_p, const char **ret_step)
-{
-    *ret_step = "memory";
-    gust__uring *p = calloc(1, sizeof *p);
-    if (!p)
-        return -ENOMEM;
-    int error = open_at(p, ret_step);
-    if (error)
-        free(p);
-    else
-        *ret_p = p;
-    return error;
-}
-
-void gust__uring_free(gust__uring *p)
-{
-    gust__ring_close(&p->ring);
-    munmap(p->buf_ring, buf_ring_size(p));
-    gust__poller_fini(&p->base);
-    free(p);
-}
-
-static int uring_open(gust__poller **ret_poller)
-{
-    const char *step;
-    gust__uring *p;
-    int error = gust__uring_open_steps(&p, &step);
-    if (error)
-        gust__log("cannot open a poller: %s: %s", step, strerrordesc_np(-error));
-    else
-        *ret_poller = &p->base;
-    return error;
-}
-
-/* Counts a completion of an op that nobody waits for any more. */
-static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
-{
-    uint64_t tag = cqe->user_data & URING_TAG_MASK;
-    if (tag != URING_TAG_OP && tag != URING_TAG_CANCEL)
-        return;
-    const gust__op *op = (gust__op *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAG_MASK);
-    if (tag == URING_TAG_OP && op->code == GUST__OP_ACCEPT && cqe->res >= 0)
-        close(cqe->res);
-    if (!(cqe->flags & IORING_CQE_F_MORE))
-        gust__in_flight_add(&p->base, -1);
-}
-
-static void take_everything_back(gust__uring *p)
-{
-    struct io_uring_cqe cqes[REAP_MAX];
-    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
-    io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-    sqe->user_data = URING_TAG_IGNORE;
-    gust__ring_push(&p->ring);
-    for (int tries = 0; tries < CLOSE_TRIES; tries++) {
-        gust__ring_collect(&p->ring);
-        for (uint32_t n; (n = gust__ring_take(&p->ring, cqes, REAP_MAX)) > 0;)
-            for (uint32_t i = 0; i < n; i++)
-                forget(p, &cqes[i]);
-        if (atomic_load_explicit(&p->base.in_flight, memory_order_relaxed) == 0)
-            return;
-        gust__ring_wait(&p->ring, 0, CLOSE_WAIT_NS);
-    }
-}
-
-static void uring_close(gust__poller *base)
-{
-    gust__uring *p = uring_of(base);
-    gust__lock_take(&base->lock, RANK_POLLER);
-    if (atomic_load_explicit(&base->in_flight, memory_order_relaxed) > 0)
-        take_everything_back(p);
-    gust__lock_drop(&base->lock);
-    gust__uring_free(p);
-}
 
 /* --- Requests ------------------------------------------------------------ */
 
@@ -247,7 +88,7 @@ static bool uring_start(gust__op *op, gust__poller *base)
     op->home = base;
     bool claimed = gust__op_claim(op);
     if (claimed)
-        push_op(uring_of(base), op);
+        push_op(gust__uring_of(base), op);
     gust__lock_drop(&base->lock);
     return claimed;
 }
@@ -267,7 +108,7 @@ static void push_cancel(gust__uring *p, gust__op *op)
  * be asleep.  Our own goes with the next batch, before this M sleeps. */
 static void uring_cancel(gust__op *op)
 {
-    gust__uring *p = uring_of(op->home);
+    gust__uring *p = gust__uring_of(op->home);
     gust__lock_take(&p->base.lock, RANK_POLLER);
     if (gust__op_state_now(op) == GUST__OP_INFLIGHT) {
         atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
@@ -289,7 +130,7 @@ typedef struct result {
 
 typedef struct results {
     uint32_t len;
-    result list[2 * REAP_MAX]; /* the last socket of a multishot makes two */
+    result list[2 * URING_REAP_MAX]; /* the last socket of a multishot makes two */
 } results;
 
 static void add_result(results *rs, gust__op *op, int32_t res, bool more)
@@ -303,7 +144,7 @@ static void take_buffer(gust__uring *p, gust__op *op, const struct io_uring_cqe 
     if (cqe->res > 0)
         op->picked = buf;
     else
-        buf_ring_add(p, buf); /* some kernels use one up for the end of the stream */
+        gust__uring_buf_add(p, buf); /* some kernels use one up for the end of the stream */
 }
 
 /* A send that is short although nothing is wrong (kernels before 6.0 do not know
@@ -318,14 +159,14 @@ static bool goes_on(gust__uring *p, gust__op *op, int32_t res)
     return true;
 }
 
+/* A multishot's last completion may bring one more socket. */
 static void set_result(gust__op *op, int32_t res, results *rs)
 {
-    if (gust__op_is_send(op))
-        op->res = gust__op_error(op, res);
-    else if ((op->flags & GUST__OP_MULTISHOT) && res >= 0)
-        op->res = 0, add_result(rs, op, res, true);
-    else
-        op->res = res;
+    op->res = gust__op_error(op, res);
+    if ((op->flags & GUST__OP_MULTISHOT) && res >= 0) {
+        add_result(rs, op, res, true);
+        op->res = 0;
+    }
 }
 
 static void one_cqe_less(gust__uring *p, gust__op *op, results *rs)
@@ -379,8 +220,8 @@ static int hand_out(const results *rs)
 
 static int uring_reap(gust__poller *base)
 {
-    gust__uring *p = uring_of(base);
-    struct io_uring_cqe cqes[REAP_MAX];
+    gust__uring *p = gust__uring_of(base);
+    struct io_uring_cqe cqes[URING_REAP_MAX];
     results rs;
     rs.len = 0;
     if (!gust__ring_ready(&p->ring) && !gust__ring_flagged(&p->ring))
@@ -388,7 +229,7 @@ static int uring_reap(gust__poller *base)
     gust__lock_take(&base->lock, RANK_POLLER);
     if (!gust__ring_ready(&p->ring))
         gust__ring_collect(&p->ring);
-    uint32_t n = gust__ring_take(&p->ring, cqes, REAP_MAX);
+    uint32_t n = gust__ring_take(&p->ring, cqes, URING_REAP_MAX);
     for (uint32_t i = 0; i < n; i++)
         completed(p, &cqes[i], &rs);
     /* After the places are free: what has overflowed can come in. */
@@ -402,7 +243,7 @@ static int uring_reap(gust__poller *base)
 
 static void uring_submit(gust__poller *base)
 {
-    gust__uring *p = uring_of(base);
+    gust__uring *p = gust__uring_of(base);
     if (gust__ring_queued(&p->ring) == 0)
         return;
     gust__lock_take(&base->lock, RANK_POLLER);
@@ -412,7 +253,7 @@ static void uring_submit(gust__poller *base)
 
 static void uring_collect(gust__poller *base)
 {
-    gust__uring *p = uring_of(base);
+    gust__uring *p = gust__uring_of(base);
     if (gust__ring_queued(&p->ring) == 0 && !gust__ring_flagged(&p->ring))
         return;
     gust__lock_take(&base->lock, RANK_POLLER);
@@ -422,7 +263,7 @@ static void uring_collect(gust__poller *base)
 
 static bool uring_pending(gust__poller *base)
 {
-    gust__uring *p = uring_of(base);
+    gust__uring *p = gust__uring_of(base);
     return gust__ring_ready(&p->ring) || gust__ring_flagged(&p->ring) ||
            gust__ring_queued(&p->ring) > 0;
 }
@@ -474,7 +315,7 @@ static void watch_eventfd(gust__uring *p)
  * more round. */
 static void uring_sleep(gust__poller *base, int64_t timeout_ns)
 {
-    gust__uring *p = uring_of(base);
+    gust__uring *p = gust__uring_of(base);
     gust__lock_take(&base->lock, RANK_POLLER);
     watch_eventfd(p);
     bool awake = gust__wake_take(base) || gust__ring_ready(&p->ring) ||
@@ -504,8 +345,8 @@ const gust__backend gust__backend_uring = {
     .name = "io_uring",
     .tries_first = false,
     .probe = gust__uring_probe,
-    .open = uring_open,
-    .close = uring_close,
+    .open = gust__uring_open,
+    .close = gust__uring_close,
     .start = uring_start,
     .cancel = uring_cancel,
     .sleep = uring_sleep,
@@ -515,5 +356,5 @@ const gust__backend gust__backend_uring = {
     .reap = uring_reap,
     .fd_init = uring_fd_init,
     .fd_fini = uring_fd_fini,
-    .buf_put = uring_buf_put,
+    .buf_put = gust__uring_buf_put,
 };

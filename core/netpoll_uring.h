@@ -17,6 +17,9 @@ enum {
     URING_TAG_MASK = (1 << URING_TAG_BITS) - 1,
 };
 
+/* Completions handed out by one reap.  Bounds the time without the run queue. */
+#define URING_REAP_MAX 128
+
 /* The only group of provided buffers of a ring. */
 #define URING_BUF_GROUP 0
 
@@ -29,9 +32,25 @@ typedef struct gust__uring {
     pthread_t wake_thread;    /* which thread has submitted it */
 } gust__uring;
 
+static inline gust__uring *gust__uring_of(gust__poller *p)
+{
+    return (gust__uring *)p;
+}
+
+/* --- uring_poller.c ------------------------------------------------------ */
+
 /* Opens all that a poller is made of; *ret_step is what was done last. */
 int gust__uring_open_steps(gust__uring **ret_p, const char **ret_step);
 void gust__uring_free(gust__uring *p);
+
+int gust__uring_open(gust__poller **ret_poller);
+void gust__uring_close(gust__poller *base);
+
+/* Makes a buffer the kernel's.  Under base.lock: the kernel wants one producer. */
+void gust__uring_buf_add(gust__uring *p, const gust__buf *buf);
+void gust__uring_buf_put(gust__buf *buf);
+
+/* --- netpoll_uring.c ----------------------------------------------------- */
 
 /* Queues a multishot poll of the eventfd. */
 void gust__uring_push_wake_poll(gust__uring *p);
@@ -39,7 +58,8 @@ void gust__uring_push_wake_poll(gust__uring *p);
 /* Queues a receive into a provided buffer. */
 void gust__uring_fill_recv_picked(struct io_uring_sqe *sqe, int fd);
 
-/* The probe of the backend. */
+/* --- uring_probe.c ------------------------------------------------------- */
+
 int gust__uring_probe(const char **ret_why);
 
 #endif

@@ -184,8 +184,10 @@ bool gust__m_stop(M *m);
 void gust__m_stop_spinning(M *m);
 
 /* Takes `wanted` off the idle list, or any P if it is NULL or not idle; NULL if
- * none is.  Its status is RUNNING then.  Under sched.lock. */
-P *gust__p_idle_take_locked(P *wanted);
+ * none is.  Its status is RUNNING then.  *ret_sleeper: the M that sleeps in its
+ * poller, or NULL; unless it gets the P it must be woken, else it would sleep on
+ * there, of no use to anybody.  Under sched.lock. */
+P *gust__p_idle_take_locked(P *wanted, M **ret_sleeper);
 void gust__p_release_locked(P *p, M *sleeper);
 
 /* There is surplus work, queued before the call: wakes an idle P unless an M is

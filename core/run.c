@@ -91,6 +91,7 @@ static void procs_close(int opened)
         gust__timers_fini(&p->timers);
         gust__stack_cache_drain(&p->stacks);
     }
+    sched.nprocs = 0;
     free(sched.allp);
     sched.allp = NULL;
 }
@@ -106,6 +107,7 @@ static int procs_open(int n)
     for (int i = 0; i < n; i++) {
         P *p = &ps[i];
         p->id = i;
+        p->seen.syscalltick = UINT32_MAX; /* sysmon has not seen call 0 yet */
         atomic_init(&p->timers.earliest, GUST_FOREVER);
         int err = gust__poller_open(&p->poller);
         if (err < 0) {
@@ -186,8 +188,6 @@ static int run(int (*main_fn)(void *arg), void *arg)
     gust__signals_close();
     gust__g_teardown();
     gust__stack_teardown();
-    sched.nprocs = 0;
-    atomic_store(&running, false);
     return err < 0 ? err : call.result;
 }
 

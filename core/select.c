@@ -85,16 +85,37 @@ static void sift_down(struct select *s, size_t place, size_t len)
     }
 }
 
-/* A heap sort: no memory, no bad cases. */
-static void sort_lock_order(struct select *s)
+/* Quickest for a few, and at once done if they are in order already. */
+static void insertion_sort(struct select *s)
 {
-    memcpy(s->lock_order, s->poll_order, s->live * sizeof *s->lock_order);
+    for (size_t i = 1; i < s->live; i++)
+        for (size_t k = i; k > 0 && chan_at(s, k - 1) > chan_at(s, k); k--)
+            swap_places(s, k - 1, k);
+}
+
+/* No memory and no bad cases, for up to GUST_SELECT_MAX. */
+static void heap_sort(struct select *s)
+{
     for (size_t i = s->live / 2; i-- > 0;)
         sift_down(s, i, s->live);
     for (size_t len = s->live; len-- > 1;) {
         swap_places(s, 0, len);
         sift_down(s, 0, len);
     }
+}
+
+/* Begins in the order of the cases, not of the draw: a program's next select then
+ * takes the same branches. */
+static void sort_lock_order(struct select *s)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->cases[i].chan)
+            s->lock_order[live++] = (uint16_t)i;
+    if (live <= SELECT_SMALL)
+        insertion_sort(s);
+    else
+        heap_sort(s);
 }
 
 /* --- Locking -------------------------------------------------------------- */

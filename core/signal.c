@@ -70,10 +70,14 @@ static int open_pipe_locked(void)
         goto close_pipe;
     err = gust__go(&(gust__spawn){.fn = watch, .name = "signals", .system = true});
     if (err < 0)
-        goto close_pipe;
+        goto close_read_end;
     atomic_store_explicit(&signals.write_fd, fds[1], memory_order_relaxed);
     signals.open = true;
     return 0;
+close_read_end:
+    gust__fd_close(&signals.read_end);
+    close(fds[1]);
+    return err;
 close_pipe:
     close(fds[0]);
     close(fds[1]);
@@ -133,9 +137,11 @@ void gust__signals_fini(void)
 
 void gust__signals_close(void)
 {
+    /* Again: a goroutine may have asked for a signal while its thread stopped. */
+    gust__signals_fini();
     if (!signals.open)
         return;
     close(atomic_exchange_explicit(&signals.write_fd, -1, memory_order_relaxed));
-    close(signals.read_end.fd);
+    gust__fd_close(&signals.read_end);
     signals.open = false;
 }

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/ctx.h"
@@ -96,6 +97,13 @@ static bool mprotect_budget_take(void)
            arena.mprotects_max;
 }
 
+/* True if the page cannot be read.  rt_sigprocmask copies the set in before it
+ * refuses the invalid first argument, so it is EFAULT or EINVAL and no more. */
+static bool page_faults(const char *page)
+{
+    return syscall(SYS_rt_sigprocmask, ~0, page, NULL, 8) < 0 && errno == EFAULT;
+}
+
 /* Makes the page at `page` fault on access, by the best way that still works.
  * Without a guard the stack is as usable as with one. */
 static void guard_install(char *page)
@@ -103,7 +111,8 @@ static void guard_install(char *page)
     int mode = atomic_load_explicit(&arena.guard, memory_order_relaxed);
 
     if (mode == GUST__GUARD_MADVISE) {
-        if (madvise(page, arena.page, MADV_GUARD_INSTALL) == 0)
+        /* Emulated kernels (qemu-user) answer 0 to advice they do not know. */
+        if (madvise(page, arena.page, MADV_GUARD_INSTALL) == 0 && page_faults(page))
             return;
         guard_give_up(mode, errno);
         mode = GUST__GUARD_MPROTECT;

@@ -90,15 +90,17 @@ static P *best_idle(void)
     return sched.pidle;
 }
 
-P *gust__p_idle_take_locked(P *wanted)
+P *gust__p_idle_take_locked(P *wanted, M **ret_sleeper)
 {
     P *p = wanted;
+    *ret_sleeper = NULL;
     if (!p || !unlink_idle(p)) {
         p = best_idle();
         if (!p)
             return NULL;
         unlink_idle(p);
     }
+    *ret_sleeper = p->sleeper;
     p->sleeper = NULL;
     atomic_store_explicit(&p->status, P_RUNNING, memory_order_relaxed);
     atomic_fetch_sub_explicit(&sched.npidle, 1, memory_order_seq_cst);
@@ -153,6 +155,7 @@ static int m_new(P *p, bool spinning)
     int err = spawn_thread(m);
     if (err) {
         atomic_fetch_sub_explicit(&sched.nm_live, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&sched.nm, 1, memory_order_relaxed);
         free(m);
         return err;
     }
@@ -212,11 +215,9 @@ bool gust__m_stop(M *m)
 
 static void wake_idle_p(void)
 {
+    M *m;
     gust__lock_take(&sched.lock, RANK_SCHED);
-    P *p = best_idle();
-    M *m = p ? p->sleeper : NULL;
-    if (p)
-        gust__p_idle_take_locked(p);
+    P *p = gust__p_idle_take_locked(NULL, &m);
     if (m) {
         m->nextp = p;
         m->spinning = true;
@@ -288,24 +289,26 @@ static bool release_p(M *m)
     }
     gust__count(&p->sleeps);
     m->p = NULL;
+    /* Before the release: a waker that finds m asleep in p sets it again. */
+    bool was_spinning = m->spinning;
+    m->spinning = false;
     gust__p_release_locked(p, m);
     gust__lock_drop(&sched.lock);
-    if (m->spinning) {
-        m->spinning = false;
+    if (was_spinning)
         atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
-    }
     return true;
 }
 
 /* After m slept in p, or decided not to: has it a P? */
 static bool regain_p(M *m, P *p)
 {
+    M *self;
     gust__lock_take(&sched.lock, RANK_SCHED);
     if (m->nextp) {
         m->p = m->nextp;
         m->nextp = NULL;
     } else if (p->sleeper == m) {
-        m->p = gust__p_idle_take_locked(p);
+        m->p = gust__p_idle_take_locked(p, &self);
     }
     gust__lock_drop(&sched.lock);
     return m->p != NULL;
@@ -334,6 +337,8 @@ bool gust__m_idle(M *m)
             }
             return true;
         }
+        /* p went to somebody with work of his own: another P is for what we saw. */
+        gust__wakep();
         return gust__m_stop(m);
     }
     gust__poller_sleep(p->poller, sleep_ns(p));
@@ -353,8 +358,20 @@ void gust__handoff(P *p)
         return;
     }
     gust__lock_take(&sched.lock, RANK_SCHED);
-    gust__p_release_locked(p, NULL);
+    /* Who ends a blocking call and finds no idle P queues its goroutine under
+     * this lock: it has not seen this P, so we must see the goroutine. */
+    bool queued = sched.glist.count > 0;
+    if (!queued)
+        gust__p_release_locked(p, NULL);
     gust__lock_drop(&sched.lock);
+    if (queued) {
+        gust__m_start(p, false);
+        return;
+    }
+    /* Those who made work while all Ps were busy woke nobody. */
+    gust__fence();
+    if (work_anywhere())
+        gust__wakep();
 }
 
 /* --- Ending -------------------------------------------------------------- */

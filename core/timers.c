@@ -120,25 +120,60 @@ static gust__timers *lock_heap_of(gust__timer *t)
     }
 }
 
+/* The same lock for both: by address, as the ranks want it. */
+static void lock_two(gust__timers *a, gust__timers *b)
+{
+    gust__lock_take(&(a < b ? a : b)->lock, RANK_TIMERS);
+    gust__lock_take(&(a < b ? b : a)->lock, RANK_TIMERS);
+}
+
+/* Under mine->lock, and at->lock if `at` is not NULL: does t belong to `at`?  One
+ * that never had a heap belongs to `mine` from now on. */
+static bool belongs_to(gust__timer *t, gust__timers *at, gust__timers *mine)
+{
+    gust__timers *none = NULL;
+    if (at)
+        return at == atomic_load_explicit(&t->heap, memory_order_relaxed);
+    /* Release: pairs with the acquire loads of heap. */
+    return atomic_compare_exchange_strong_explicit(&t->heap, &none, mine, memory_order_release,
+                                                   memory_order_relaxed);
+}
+
+/* Locks `mine` and the heap that t belongs to; returns that one. */
+static gust__timers *lock_mine_and_heap_of(gust__timers *mine, gust__timer *t)
+{
+    for (;;) {
+        /* Acquire: pairs with the releases in belongs_to and gust__timer_set. */
+        gust__timers *at = atomic_load_explicit(&t->heap, memory_order_acquire);
+        bool two = at && at != mine;
+        if (two)
+            lock_two(mine, at);
+        else
+            gust__lock_take(&mine->lock, RANK_TIMERS);
+        if (belongs_to(t, at, mine))
+            return two ? at : mine;
+        gust__lock_drop(&mine->lock);
+        if (two)
+            gust__lock_drop(&at->lock);
+    }
+}
+
 bool gust__timer_set(gust__timer *t, gust_time when)
 {
     gust__timers *mine = &gust__m()->p->timers;
-    gust__timers *old = lock_heap_of(t);
-    bool was_armed = old && t->index != 0;
-    if (was_armed && old == mine) {
-        heap_move(mine, t, when);
-        gust__lock_drop(&mine->lock);
-        return true;
+    gust__timers *at = lock_mine_and_heap_of(mine, t);
+    bool was_armed = t->index != 0;
+    if (at != mine) {
+        if (was_armed)
+            heap_remove(at, t);
+        /* Release: pairs with the acquire in lock_heap_of. */
+        atomic_store_explicit(&t->heap, mine, memory_order_release);
+        gust__lock_drop(&at->lock);
     }
-    if (was_armed)
-        heap_remove(old, t);
-    if (old && old != mine)
-        gust__lock_drop(&old->lock);
-    if (old != mine)
-        gust__lock_take(&mine->lock, RANK_TIMERS);
-    heap_insert(mine, t, when);
-    /* Release: pairs with the acquire in lock_heap_of. */
-    atomic_store_explicit(&t->heap, mine, memory_order_release);
+    if (t->index != 0)
+        heap_move(mine, t, when);
+    else
+        heap_insert(mine, t, when);
     gust__lock_drop(&mine->lock);
     return was_armed;
 }

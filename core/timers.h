@@ -40,7 +40,7 @@ struct gust__timers {
 
 /* Arms t in the current P's heap to fire once at `when`, moving it if it was
  * armed.  Returns true if it was armed before.  From a goroutine or g0 of an M
- * that has a P.  One caller at a time per timer. */
+ * that has a P. */
 bool gust__timer_set(gust__timer *t, gust_time when);
 
 /* Disarms.  Returns true if it was armed and so will not fire.  If the callback

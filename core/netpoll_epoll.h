@@ -1,6 +1,7 @@
-/* The epoll backend's records: the poller, and one for each descriptor. */
-#ifndef GUST_CORE_EPOLL_DESC_H
-#define GUST_CORE_EPOLL_DESC_H
+/* The epoll poller as its own files see it: the poller, and a record for each
+ * descriptor. */
+#ifndef GUST_CORE_NETPOLL_EPOLL_H
+#define GUST_CORE_NETPOLL_EPOLL_H
 
 #include "core/netpoll_backend.h"
 
@@ -36,6 +37,28 @@ struct gust__desc {
     gust__desc *next_free;   /* under the pool's lock */
     gust__desc *next_made;   /* all there are.  The same */
 };
+
+/* Events taken from the kernel at once, and descriptors acted on by one reap. */
+#define EPOLL_EVENTS_MAX 128
+
+static inline gust__epoll *gust__epoll_of(gust__poller *p)
+{
+    return (gust__epoll *)p;
+}
+
+/* --- epoll_poller.c ------------------------------------------------------ */
+
+int gust__epoll_probe(const char **ret_why);
+int gust__epoll_open(gust__poller **ret_poller);
+void gust__epoll_close(gust__poller *base);
+void gust__epoll_buf_put(gust__buf *buf);
+void gust__epoll_sleep(gust__poller *base, int64_t timeout_ns);
+void gust__epoll_collect(gust__poller *base);
+
+/* epoll_ctl(2) with a negative errno value. */
+int gust__epoll_ctl(gust__epoll *p, int how, int fd, uint32_t events, uint64_t tag);
+
+/* --- epoll_desc.c -------------------------------------------------------- */
 
 /* NULL if there is no memory. */
 gust__desc *gust__desc_new(int fd);
