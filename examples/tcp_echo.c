@@ -22,9 +22,9 @@ static void echo(void *conn)
 static void accept_all(void *listener)
 {
     gust_conn *conn;
-    int error;
-    while ((error = gust_listener_accept(listener, GUST_FOREVER, &conn)) != -EBADF)
-        if (!error && gust_go(echo, conn) < 0)
+    int r;
+    while ((r = gust_listener_accept(listener, GUST_FOREVER, &conn)) != -EBADF)
+        if (r == 0 && gust_go(echo, conn) < 0)
             gust_conn_unref(conn);
     gust_listener_unref(listener);
 }
@@ -34,14 +34,13 @@ static int serve(void *addr)
     char text[GUST_ADDR_TEXT_MAX];
     gust_listener *listener = NULL;
     gust_chan *signals = NULL;
-    int error, signo;
-    if ((error = gust_tcp_listen(addr, NULL, &listener)) ||
-        (error = gust_chan_new(sizeof signo, 1, &signals)) ||
-        (error = gust_signal_notify(signals, SIGTERM)) ||
-        (error = gust_signal_notify(signals, SIGINT)) ||
-        (error = gust_go(accept_all, gust_listener_ref(listener)))) {
-        gust_addr_format(addr, text);
-        fprintf(stderr, "tcp_echo: cannot listen on %s: %s\n", text, strerror(-error));
+    int r, signo;
+    if ((r = gust_tcp_listen(addr, NULL, &listener)) ||
+        (r = gust_chan_new(sizeof signo, 1, &signals)) ||
+        (r = gust_signal_notify(signals, SIGTERM)) || (r = gust_signal_notify(signals, SIGINT)) ||
+        (r = gust_go(accept_all, gust_listener_ref(listener)))) {
+        fprintf(stderr, "tcp_echo: cannot listen on %s: %s\n", gust_addr_format(addr, text),
+                strerror(-r));
         return 1;
     }
     gust_listener_addr(listener, addr);
@@ -50,17 +49,15 @@ static int serve(void *addr)
     fflush(stdout);
     gust_chan_recv(signals, &signo, GUST_FOREVER);
     gust_listener_close(listener);
-    gust_chan_unref(signals);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     gust_addr addr;
-    if ((argc != 1 && (argc != 3 || strcmp(argv[1], "--listen") != 0)) ||
-        gust_addr_parse(argc == 3 ? argv[2] : "127.0.0.1:7777", &addr) < 0) {
-        fputs("usage: tcp_echo [--listen ADDR:PORT]\n", stderr);
-        return 2;
-    }
-    return gust_run(serve, &addr) == 0 ? 0 : 1;
+    bool given = argc == 3 && strcmp(argv[1], "--listen") == 0;
+    if ((argc == 1 || given) && gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
+        return gust_run(serve, &addr) == 0 ? 0 : 1;
+    fputs("usage: tcp_echo [--listen ADDR:PORT]\n", stderr);
+    return 2;
 }

@@ -60,7 +60,7 @@ static int text_add_field(struct http_text *t, gust_span name, gust_span value)
 static bool field_valid(gust_span name, gust_span value)
 {
     return name.len > 0 && chars_prefix(name.data, name.len, CH_TOKEN) == name.len &&
-           chars_prefix(value.data, value.len, CH_VALUE) == value.len;
+           gust__http_value_valid(value);
 }
 
 static char *put_string(char *p, const char *s, size_t n)

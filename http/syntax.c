@@ -116,18 +116,40 @@ static gust_span trim(const char *p, size_t n)
     return (gust_span){p, n};
 }
 
+/* True if some byte of the word may be a control byte or DEL: a borrow can make
+ * it say so wrongly, never the other way round. */
+static bool word_has_control(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t del = word ^ (ones * 0x7f);
+
+    return (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & (ones * 0x80);
+}
+
+bool gust__http_value_valid(gust_span s)
+{
+    size_t at = 0;
+
+    /* Most of a header is values, so they are looked at eight bytes at a time. */
+    for (uint64_t word; s.len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, s.data + at, sizeof(word));
+        if (word_has_control(word) && chars_prefix(s.data + at, sizeof(word), CH_VALUE) < 8)
+            return false;
+    }
+    return chars_prefix(s.data + at, s.len - at, CH_VALUE) == s.len - at;
+}
+
 bool gust__http_field_split(const char *line, size_t len, gust_http_field *ret_field)
 {
     size_t name = chars_prefix(line, len, CH_TOKEN);
 
     if (name == 0 || name == len || line[name] != ':')
         return false;
-    const char *value = line + name + 1;
-    size_t value_len = len - name - 1;
-    if (chars_prefix(value, value_len, CH_VALUE) != value_len)
+    gust_span value = {line + name + 1, len - name - 1};
+    if (!gust__http_value_valid(value))
         return false;
     ret_field->name = (gust_span){line, name};
-    ret_field->value = trim(value, value_len);
+    ret_field->value = trim(value.data, value.len);
     return true;
 }
 

@@ -61,16 +61,19 @@ int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
 /* Waits for the next connection.  TCP_NODELAY is set on it.  While the process
  * is out of file descriptors (EMFILE, ENFILE) or memory, accept backs off for
  * 5 ms doubling to 1 s and tries again, as Go's net/http does; it says so once.
+ * GUST_NOW takes a connection that has been accepted in the background, which
+ * begins with the first call.
  * Errors: -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW);
- * -EBADF once the listener is closed. */
+ * -EBADF once the listener is closed; -ENOMEM, the connection is closed then. */
 int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn);
 
 /* The address it is bound to, with the port the kernel picked. */
 void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr);
 
 /* Stops accepting and drops the caller's reference.  Goroutines blocked in
- * accept get -EBADF; connections the kernel had queued are refused.  NULL is
- * accepted.  A goroutine that may still call accept must hold a reference. */
+ * accept get -EBADF; connections that nobody took are closed.  On return the
+ * port is free.  NULL is accepted.  A goroutine that may still call accept must
+ * hold a reference. */
 void gust_listener_close(gust_listener *l);
 gust_listener *gust_listener_ref(gust_listener *l);
 void gust_listener_unref(gust_listener *l); /* the last one closes */
@@ -92,8 +95,9 @@ void gust_listener_unref(gust_listener *l); /* the last one closes */
 
 #define GUST_CONN_WBUF 16384
 
-/* Connects.  TCP_NODELAY is set.  Errors: -ETIMEDOUT, and what connect(2)
- * answers (-ECONNREFUSED, -ENETUNREACH ...), -ENOMEM, -EMFILE. */
+/* Connects.  TCP_NODELAY is set.  Errors: -ETIMEDOUT (-EAGAIN in its place if
+ * the deadline was GUST_NOW), what socket(2) and connect(2) answer
+ * (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...), -ENOMEM. */
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn);
 
 /* Reads at least one byte, at most `len`.  Returns the count, 0 at the end of
@@ -117,8 +121,10 @@ void gust_conn_consume(gust_conn *c, size_t n);
 
 /* Writes all `len` bytes: takes over what fits the write buffer, waits for the
  * kernel to accept the rest.  `buf` is the caller's again on return.
- * Returns len.  Errors: -ETIMEDOUT, -EPIPE, -ECONNRESET, -EBADF.  After an
- * error an unknown part of the bytes has been sent: only close is useful. */
+ * Returns len.  Errors: -EAGAIN if the deadline was GUST_NOW and the write buffer
+ * has no room: nothing was taken (more than GUST_CONN_WBUF bytes never fit);
+ * -ETIMEDOUT, -EPIPE, -ECONNRESET, -EBADF, -ENOMEM: an unknown part of the bytes
+ * may have been sent, only close is useful. */
 ssize_t gust_conn_write(gust_conn *c, const void *buf, size_t len, gust_time deadline);
 
 /* The same for `count` pieces, sent as if they were one. */
@@ -144,7 +150,8 @@ int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline);
 /* Drains until `deadline`, closes the connection for everyone and drops the
  * caller's reference.  Goroutines blocked on it get -EBADF.  Returns 0 if the
  * kernel accepted all that was written, else the error (the conn is closed all
- * the same); with unread input the peer may see a reset, as with close(2).
+ * the same; -ECANCELED: a blocked write was cut short); -EBADF if somebody else
+ * has closed it.  With unread input the peer may see a reset, as with close(2).
  * NULL is accepted. */
 int gust_conn_close(gust_conn *c, gust_time deadline);
 
@@ -154,6 +161,7 @@ gust_conn *gust_conn_ref(gust_conn *c);
  * discarded.  NULL is accepted. */
 void gust_conn_unref(gust_conn *c);
 
+/* The addresses of the two ends; all zeroes once the conn is closed. */
 void gust_conn_local_addr(const gust_conn *c, gust_addr *ret_addr);
 void gust_conn_remote_addr(const gust_conn *c, gust_addr *ret_addr);
 
