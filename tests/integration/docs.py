@@ -1,0 +1,82 @@
+"""What README and docs say is so: the code shown is the code that runs, the
+files and commands named exist.  docs.py BUILD_DIR"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md"]
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as page:
+        return page.read()
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.S | re.M)
+
+
+def first_example_is_tcp_echo():
+    shown = blocks(read("README.md"), "c")[0]
+    program = read("examples/tcp_echo.c")
+    assert shown in program, "README's first example is not in examples/tcp_echo.c"
+    assert len(program.splitlines()) < 60, "tcp_echo.c is no longer under 60 lines"
+
+
+def other_examples_compile():
+    for code in blocks(read("README.md"), "c")[1:]:
+        with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
+            source.write("#include <gust/http.h>\n" + code)
+            source.flush()
+            includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http")]
+            # The handler is shown on its own: nothing calls it, and it uses no arg.
+            subprocess.run(["cc", "-fsyntax-only", "-std=gnu17", "-Wall", "-Werror",
+                            "-Wno-unused-function", *includes, source.name], check=True)
+
+
+def files_named_exist():
+    for page in PAGES:
+        text = read(page)
+        named = re.findall(r"`((?:core|net|http|examples|bench|tests|docs)/[\w./\[\]*-]+)`", text)
+        named += [os.path.normpath(os.path.join(os.path.dirname(page), link))
+                  for link in re.findall(r"\]\(([^)#:]+)\)", text)]
+        assert named, page
+        for name in named:
+            names = ([name.replace("[ch]", end) for end in "ch"] if "[ch]" in name else [name])
+            for each in names:
+                found = subprocess.run(["bash", "-c", f"compgen -G '{each}'"], cwd=ROOT,
+                                       capture_output=True, check=False)
+                assert found.returncode == 0, f"{page} names {each}, which is not there"
+
+
+def commands_named_exist():
+    usage = subprocess.run([os.path.join(ROOT, "dev"), "help"], check=True, capture_output=True,
+                           text=True).stdout
+    known = set(re.findall(r"^  (\w+)", usage, re.M))
+    for page in PAGES:
+        for command in re.findall(r"\./dev (\w+)", read(page)):
+            assert command in known, f"{page} names ./dev {command}"
+
+
+def environment_is_documented():
+    sources = "".join(read(f"core/{name}") for name in os.listdir(os.path.join(ROOT, "core"))
+                      if name.endswith(".c"))
+    table = read("README.md")
+    for variable in set(re.findall(r'getenv\("(\w+)"\)', sources)):
+        assert f"`{variable}`" in table, f"README does not list {variable}"
+
+
+def main():
+    checks = (first_example_is_tcp_echo, other_examples_compile, files_named_exist,
+              commands_named_exist, environment_is_documented)
+    for check in checks:
+        check()
+        print(f"ok {check.__name__}")
+    print(f"{len(checks)} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
