@@ -49,6 +49,7 @@ static int serve(void *addr)
     fflush(stdout);
     gust_chan_recv(signals, &signo, GUST_FOREVER);
     gust_listener_close(listener);
+    gust_chan_unref(signals);
     return 0;
 }
 

@@ -86,8 +86,7 @@ static enum http_line scan_trailers(gust_http_request *req, unsigned fields_max)
     gust_span line;
     enum http_line r;
 
-    while ((r = gust__http_line_next(&req->trailer_lines, view.data, view.len, &line)) ==
-           LINE_OK) {
+    while ((r = gust__http_line_next(&req->trailer_lines, view.data, view.len, &line)) == LINE_OK) {
         if (line.len == 0)
             return LINE_OK;
         if (!gust__http_field_split(line.data, line.len, &field) ||

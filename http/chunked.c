@@ -60,10 +60,8 @@ static enum chunk_next size_line(struct chunked *c, const char *p, size_t n, siz
         if (bounded == CHUNK_LINE_MAX || (n > 0 && hex_value(p[0]) < 0))
             return CHUNK_NEXT_BAD;
         return CHUNK_NEXT_MORE;
-    case LINE_BAD:
-        return CHUNK_NEXT_BAD;
-    case LINE_OK:
-        break;
+    case LINE_BAD: return CHUNK_NEXT_BAD;
+    case LINE_OK: break;
     }
     *skip += lines.at;
     return read_size_line(c, line) ? CHUNK_NEXT_DATA : CHUNK_NEXT_BAD;

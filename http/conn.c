@@ -1,8 +1,8 @@
 /* The goroutine of a connection: it waits for a request head, runs the handler,
  * and starts again, until either side has had enough.
  *
- * What lives across the wait is small and stays on one page of the stack; the
- * exchange with its buffers lies deeper and only while a request is served. */
+ * What lives across the wait is small; the exchange with its buffers lies deeper,
+ * on the same page of the stack, and only while a request is served. */
 #include "http/exchange.h"
 
 #include <errno.h>
@@ -48,12 +48,9 @@ static enum conn_next refuse(struct http_conn *hc, int status)
 static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response *res)
 {
     switch (gust__http_response_finish(res)) {
-    case RESPONSE_DONE:
-        return gust__http_body_discard(req) ? NEXT_REQUEST : NEXT_LINGER;
-    case RESPONSE_LAST:
-        return NEXT_LINGER;
-    case RESPONSE_TRUNCATED:
-        break;
+    case RESPONSE_DONE: return gust__http_body_discard(req) ? NEXT_REQUEST : NEXT_LINGER;
+    case RESPONSE_LAST: return NEXT_LINGER;
+    case RESPONSE_TRUNCATED: break;
     }
     return res->error < 0 ? NEXT_ABORT : NEXT_CLOSE;
 }

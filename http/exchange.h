@@ -54,17 +54,13 @@ int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
 
 /* --- Request --- */
 
-/* Requests with a body keep their head here, or on the heap if it is longer;
- * the others leave it in the view. */
-#define HEAD_COPY_MAX 512
-
 enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
 
 struct gust_http_request {
     struct http_conn *hc;
     const struct http_head *head;
-    const char *text; /* the head's bytes: the view's, copy or heap_copy */
-    char *heap_copy;
+    const char *text; /* the head's bytes: in the view, or `copy` */
+    char *copy;       /* made for a request with a body, else NULL */
 
     /* The first `held` bytes of the view are in a handler's hands (the head, a
      * piece of the body, the trailers) and are consumed before the next fill. */
@@ -82,7 +78,6 @@ struct gust_http_request {
     int refusal;       /* the status that goes with it; 0: no answer is possible */
 
     gust_http_response *res;
-    char copy[HEAD_COPY_MAX];
 };
 
 /* Starts a request whose head is at the start of the view.  Errors: -ENOMEM. */
@@ -119,6 +114,10 @@ struct http_text {
 /* Bound on the handler's fields, and on its trailers. */
 #define RESPONSE_FIELDS_MAX 65536
 
+/* Most responses fit this.  It lies on the goroutine's stack, and not larger so
+ * that a connection that has served a request still costs one page of it. */
+#define RESPONSE_STORAGE 1536
+
 enum response_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct gust_http_response {
@@ -142,7 +141,7 @@ struct gust_http_response {
     uint64_t written; /* body bytes taken from the handler */
     int error;        /* of a send; nothing more is sent */
 
-    char storage[RESPONSE_PREFIX_MAX + RESPONSE_STAGE_MAX + 512];
+    char storage[RESPONSE_STORAGE];
 };
 
 void gust__http_response_init(gust_http_response *res, struct http_conn *hc,

@@ -124,8 +124,7 @@ static int note_field(struct http_head *h, const char *p, const gust_http_field 
         if (gust__http_equals(field->name, "transfer-encoding"))
             return note_transfer_encoding(h, field->value);
         return HEAD_MORE;
-    default:
-        return HEAD_MORE;
+    default: return HEAD_MORE;
     }
 }
 
@@ -163,8 +162,7 @@ static int second_opinion(struct http_head *h, const char *p)
         return 501;
     if (verdict != HPE_PAUSED || llhttp_get_error_pos(&parser) != p + h->len ||
         parser.http_major != 1 || parser.http_minor != h->minor ||
-        parser.content_length != h->content_length ||
-        !(parser.flags & F_CHUNKED) != !h->has_coding)
+        parser.content_length != h->content_length || !(parser.flags & F_CHUNKED) != !h->has_coding)
         return 400;
     if (parser.method > HTTP_SOURCE || parser.method == HTTP_CONNECT)
         return 501;
@@ -199,8 +197,8 @@ void gust__http_head_init(struct http_head *h)
 
 /* No line end in p[line.at, n): is there still room for one?  A start that no
  * request has, TLS to a plain port above all, is not waited for. */
-static int check_partial(const struct http_head *h, const struct head_limits *limits,
-                         const char *p, size_t n)
+static int check_partial(const struct http_head *h, const struct head_limits *limits, const char *p,
+                         size_t n)
 {
     size_t line = n - h->lines.at;
 
@@ -240,13 +238,9 @@ int gust__http_head_scan(struct http_head *h, const struct head_limits *limits, 
 
     while (status == HEAD_MORE) {
         switch (gust__http_line_next(&h->lines, p, n, &line)) {
-        case LINE_MORE:
-            return check_partial(h, limits, p, n);
-        case LINE_BAD:
-            return 400;
-        case LINE_OK:
-            status = read_line(h, limits, p, line);
-            break;
+        case LINE_MORE: return check_partial(h, limits, p, n);
+        case LINE_BAD: return 400;
+        case LINE_OK: status = read_line(h, limits, p, line); break;
         }
     }
     return status;

@@ -11,24 +11,21 @@
  * head of a request with a body is copied aside before any span is given out. */
 static int copy_head(gust_http_request *req)
 {
-    gust_span view = gust_conn_view(req->hc->conn);
-    char *copy = req->copy;
+    size_t len = req->head->len;
 
-    if (req->head->len > HEAD_COPY_MAX) {
-        copy = req->heap_copy = malloc(req->head->len);
-        if (!copy)
-            return -ENOMEM;
-    }
-    memcpy(copy, view.data, req->head->len);
-    req->text = copy;
-    gust_conn_consume(req->hc->conn, req->head->len);
+    req->copy = malloc(len);
+    if (!req->copy)
+        return -ENOMEM;
+    memcpy(req->copy, gust_conn_view(req->hc->conn).data, len);
+    req->text = req->copy;
+    gust_conn_consume(req->hc->conn, len);
     return 0;
 }
 
 static void reset(gust_http_request *req)
 {
     req->text = NULL;
-    req->heap_copy = NULL;
+    req->copy = NULL;
     req->held = 0;
     req->trailer_bytes = 0;
     req->body = BODY_END;
@@ -63,7 +60,7 @@ int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
 void gust__http_request_fini(gust_http_request *req)
 {
     gust_conn_consume(req->hc->conn, req->held);
-    free(req->heap_copy);
+    free(req->copy);
 }
 
 /* --- Questions ------------------------------------------------------------ */

@@ -92,8 +92,7 @@ static char *put_date(char *p)
 
 /* --- Status and header ---------------------------------------------------- */
 
-void gust__http_response_init(gust_http_response *res, struct http_conn *hc,
-                              gust_http_request *req)
+void gust__http_response_init(gust_http_response *res, struct http_conn *hc, gust_http_request *req)
 {
     res->hc = hc;
     res->req = req;
@@ -164,12 +163,9 @@ static int special_field(gust_http_response *res, gust_span name, gust_span valu
             return -EINVAL;
         res->keep_alive = false;
         return 0;
-    case 14:
-        return gust__http_equals(name, "content-length") ? declare_length(res, value) : 1;
-    case 17:
-        return gust__http_equals(name, "transfer-encoding") ? -EINVAL : 1;
-    default:
-        return 1;
+    case 14: return gust__http_equals(name, "content-length") ? declare_length(res, value) : 1;
+    case 17: return gust__http_equals(name, "transfer-encoding") ? -EINVAL : 1;
+    default: return 1;
     }
 }
 
@@ -392,8 +388,8 @@ int gust_http_trailer(gust_http_response *res, const char *name, const char *val
     return r;
 }
 
-int gust_http_reply(gust_http_response *res, int status, const char *content_type,
-                    const void *body, size_t len)
+int gust_http_reply(gust_http_response *res, int status, const char *content_type, const void *body,
+                    size_t len)
 {
     int r = gust_http_status(res, status);
 

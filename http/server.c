@@ -241,7 +241,8 @@ static void close_conns_locked(gust_http_server *s, bool idle_only)
 {
     struct http_conn *hc;
 
-    LIST_FOREACH(hc, &s->conns, link) {
+    LIST_FOREACH(hc, &s->conns, link)
+    {
         int expected = CONN_IDLE;
         if (atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED) || !idle_only)
             gust_conn_close(gust_conn_ref(hc->conn), GUST_NOW);
@@ -256,7 +257,7 @@ static void begin_draining(gust_http_server *s)
     /* Sequentially consistent: see enter_idle in conn.c. */
     atomic_store(&s->draining, true);
     LIST_FOREACH(serving, &s->listeners, link)
-        gust_listener_close(gust_listener_ref(serving->listener));
+    gust_listener_close(gust_listener_ref(serving->listener));
     close_conns_locked(s, true);
     check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);

@@ -17,7 +17,8 @@ static inline struct guard guard_new(size_t room_min)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t room = (room_min + page - 1) / page * page;
-    char *base = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *base =
+        mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     CHECK(base != MAP_FAILED);
     CHECK(mprotect(base + room, page, PROT_NONE) == 0);

@@ -12,7 +12,10 @@ struct malformed {
     int status;
 };
 
-#define BAD(status, name, text) {name, text, sizeof(text) - 1, status}
+#define BAD(status, name, text)              \
+    {                                        \
+        name, text, sizeof(text) - 1, status \
+    }
 
 /* A request whose line is fine and that has a Host. */
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
@@ -106,7 +109,8 @@ static const struct malformed malformed[] = {
     BAD(400, "Content-Length in words", POST "Content-Length: five\r\n\r\nhello"),
     BAD(400, "Content-Length above INT64_MAX (llhttp)",
         POST "Content-Length: 9223372036854775808\r\n\r\n"),
-    BAD(400, "Content-Length above UINT64_MAX", POST "Content-Length: 18446744073709551621\r\n\r\n"),
+    BAD(400, "Content-Length above UINT64_MAX",
+        POST "Content-Length: 18446744073709551621\r\n\r\n"),
     BAD(400, "two differing Content-Lengths",
         POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
     BAD(400, "two equal Content-Lengths",
@@ -128,7 +132,9 @@ static const struct malformed malformed[] = {
     BAD(400, "chunked, with nothing after", POST "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n"),
     BAD(400, "empty Transfer-Encoding", POST "Transfer-Encoding:\r\n\r\n"),
     BAD(400, "quoted chunked", POST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
-    BAD(400, "chunked behind a vertical tab", POST "Transfer-Encoding: \x0b""chunked\r\n\r\n"),
+    BAD(400, "chunked behind a vertical tab",
+        POST "Transfer-Encoding: \x0b"
+             "chunked\r\n\r\n"),
     BAD(400, "Transfer-Encoding in HTTP/1.0 (llhttp)",
         "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 

@@ -96,7 +96,8 @@ static inline void reply_drop_dates(struct reply *r)
 {
     char *date;
 
-    while ((date = memmem(r->text, r->len, "Date: ", 6)) && r->len - (size_t)(date - r->text) >= 37) {
+    while ((date = memmem(r->text, r->len, "Date: ", 6)) &&
+           r->len - (size_t)(date - r->text) >= 37) {
         memmove(date, date + 37, r->len - (size_t)(date - r->text) - 37 + 1);
         r->len -= 37;
     }

@@ -195,8 +195,8 @@ Test(body, large_ones_arrive_unharmed)
 
 /* --- Bad bodies: 400, 413, 431, and never a second request -------------------------- */
 
-#define REFUSED(status, reason, len)                                                               \
-    "HTTP/1.1 " #status " " reason "\r\nConnection: close\r\nContent-Type: text/plain\r\n"        \
+#define REFUSED(status, reason, len)                                                       \
+    "HTTP/1.1 " #status " " reason "\r\nConnection: close\r\nContent-Type: text/plain\r\n" \
     "Content-Length: " #len "\r\n\r\n" reason "\n"
 #define REFUSED_400 REFUSED(400, "Bad Request", 12)
 #define REFUSED_408 REFUSED(408, "Request Timeout", 16)
@@ -219,8 +219,8 @@ static const struct {
     {"request for trailers", CHUNKED_POST "\r\n0\r\n" NEXT, REFUSED_400},
     {"11 of 10 bytes declared",
      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n01234567890" NEXT, REFUSED_413},
-    {"11 of 10 bytes in chunks",
-     CHUNKED_POST "\r\n5\r\n01234\r\n6\r\n567890\r\n0\r\n\r\n" NEXT, REFUSED_413},
+    {"11 of 10 bytes in chunks", CHUNKED_POST "\r\n5\r\n01234\r\n6\r\n567890\r\n0\r\n\r\n" NEXT,
+     REFUSED_413},
     {"too many trailers", CHUNKED_POST "\r\n0\r\nA: b\r\nC: d\r\nE: f\r\nG: h\r\n\r\n" NEXT,
      REFUSED_431},
 };
@@ -231,8 +231,8 @@ static int send_bad_bodies(void *arg)
     struct site site;
 
     (void)arg;
-    site_start(&site, &(gust_http_server_options){
-                          .handler = echo, .arg = &limit, .header_fields_max = 3});
+    site_start(&site,
+               &(gust_http_server_options){.handler = echo, .arg = &limit, .header_fields_max = 3});
     for (size_t i = 0; i < sizeof(bad_bodies) / sizeof(bad_bodies[0]); i++)
         expect_reply(site_ask(&site, bad_bodies[i].request), bad_bodies[i].name,
                      bad_bodies[i].expected);
@@ -241,11 +241,11 @@ static int send_bad_bodies(void *arg)
                         "\r\n0123456789"),
         "10 of 10 bytes declared",
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789");
-    expect_reply(
-        site_ask(&site, CHUNKED_POST "Connection: close\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n"
-                                     "0\r\nA: b\r\nC: d\r\nE: f\r\n\r\n"),
-        "10 of 10 bytes in chunks",
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789");
+    expect_reply(site_ask(&site,
+                          CHUNKED_POST "Connection: close\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n"
+                                       "0\r\nA: b\r\nC: d\r\nE: f\r\n\r\n"),
+                 "10 of 10 bytes in chunks",
+                 "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789");
     site_stop(&site);
     return 0;
 }
@@ -304,7 +304,7 @@ Test(body, that_stalls_times_out)
 
 /* --- Expect: 100-continue -------------------------------------------------------------- */
 
-#define EXPECTING(length)                                                                          \
+#define EXPECTING(length) \
     "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " length "\r\n\r\n"
 
 static int expect_continue(void *arg)

@@ -233,7 +233,8 @@ Test(head, bounds_the_number_of_fields)
 
 Test(head, fields_are_found_in_any_case_and_in_order)
 {
-    static const char block[] = "Host: a\r\nX-One: 1\r\nX-Two:\t two words \r\nx-one: again\r\n\r\n";
+    static const char block[] =
+        "Host: a\r\nX-One: 1\r\nX-Two:\t two words \r\nx-one: again\r\n\r\n";
     struct guard g = guard_new(sizeof(block));
     const char *p = guard_put(&g, block, sizeof(block) - 1);
     gust_http_field field;

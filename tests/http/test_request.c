@@ -57,8 +57,8 @@ static void check_around_the_body(gust_http_request *req, gust_http_response *re
     check_everything(req, res, arg);
 }
 
-#define HEAD_START                                                                                 \
-    "PUT /a/b?c=d&e HTTP/1.1\r\nHost: example.com:80\r\nX-Pad: \t padded value\t \r\n"            \
+#define HEAD_START                                                                     \
+    "PUT /a/b?c=d&e HTTP/1.1\r\nHost: example.com:80\r\nX-Pad: \t padded value\t \r\n" \
     "X-Empty:\r\nConnection: close\r\n"
 
 static void ask_with_value(const struct site *site, size_t value_len, const char *rest)
@@ -213,11 +213,10 @@ static int pass_bad_options(void *arg)
     CHECK_EQ(gust_http_server_new(
                  &(gust_http_server_options){.handler = answer_ok, .idle_timeout_ns = -1}, &server),
              -EINVAL);
-    CHECK_EQ(
-        gust_http_server_new(&(gust_http_server_options){.handler = answer_ok,
-                                                         .header_bytes_max = (16 << 20) + 1},
-                             &server),
-        -EINVAL);
+    CHECK_EQ(gust_http_server_new(&(gust_http_server_options){.handler = answer_ok,
+                                                              .header_bytes_max = (16 << 20) + 1},
+                                  &server),
+             -EINVAL);
     CHECK(server == NULL);
     gust_http_server_free(NULL);
     return 0;

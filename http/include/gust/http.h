@@ -249,8 +249,8 @@ int gust_http_trailer(gust_http_response *res, const char *name, const char *val
 
 /* A whole response in one call: status, Content-Type (NULL: none), body.
  * Errors: as the calls above. */
-int gust_http_reply(gust_http_response *res, int status, const char *content_type,
-                    const void *body, size_t len);
+int gust_http_reply(gust_http_response *res, int status, const char *content_type, const void *body,
+                    size_t len);
 
 #ifdef __cplusplus
 }
