@@ -159,7 +159,8 @@ static int wait_events(gust__epoll *p, struct epoll_event *events, int64_t timeo
     return epoll_wait(p->fd, events, EPOLL_EVENTS_MAX, timeout_ms(timeout_ns));
 }
 
-static bool nothing_to_do(gust__epoll *p)
+/* Takes the wake, if there is one. */
+static bool may_sleep(gust__epoll *p)
 {
     return !gust__wake_take(&p->base) &&
            !atomic_load_explicit(&p->reported, memory_order_relaxed) &&
@@ -171,7 +172,7 @@ void gust__epoll_sleep(gust__poller *base, int64_t timeout_ns)
     gust__epoll *p = gust__epoll_of(base);
     struct epoll_event events[EPOLL_EVENTS_MAX];
     atomic_fetch_add_explicit(&p->sleepers, 1, memory_order_seq_cst);
-    if (nothing_to_do(p)) {
+    if (may_sleep(p)) {
         report(p, events, wait_events(p, events, timeout_ns));
         gust__wake_take(base);
     }

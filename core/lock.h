@@ -18,6 +18,7 @@
 typedef enum gust__rank {
     RANK_SIGNALS,  /* the table of caught signals */
     RANK_CONN,     /* a conn's or listener's bookkeeping (net) */
+    RANK_BLOCKS,   /* the spare write blocks (net) */
     RANK_DEADLINE, /* one gust__deadline */
     RANK_CHAN,     /* one channel */
     RANK_WAITQ,    /* one gust__waitq */

@@ -222,7 +222,8 @@ int gust__poller_open(gust__poller **ret_poller);
 
 /* Takes back whatever is in flight and forgets it: nobody is told, and after the
  * call the kernel touches no memory of an operation any more.  The records must
- * still be valid.  Nobody may use the poller any more.  NULL is accepted. */
+ * still be valid.  Nobody may use the poller, or a buffer picked from it, any
+ * more.  NULL is accepted. */
 void gust__poller_close(gust__poller *p);
 
 /* The poller of the current M's P; NULL if it has no P.  Defined by the scheduler. */

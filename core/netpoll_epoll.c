@@ -144,12 +144,13 @@ static void unpark(gust__desc *d, gust__op *op)
     gust__in_flight_add(&d->home->base, -1);
 }
 
-/* Is there an edge that no try has answered?  Takes it. */
-static bool take_edge(gust__desc *d, const gust__op *op)
+/* Is there an edge that no try has answered?  Takes it, unless the op is a poll,
+ * which leaves what it finds to the next. */
+static bool take_edge(gust__desc *d, const gust__op *op, unsigned dirs)
 {
-    unsigned dirs = dirs_of(op);
     bool edge = (d->ready & dirs) || (d->hung_up && (dirs & 1U << DIR_READ));
-    d->ready &= (uint8_t)~dirs;
+    if (op->code != GUST__OP_POLL)
+        d->ready &= (uint8_t)~dirs;
     return edge;
 }
 
@@ -164,7 +165,7 @@ static bool start_locked(gust__desc *d, gust__op *op, gust__epoll *p)
             return false;
         }
         d->home = p; /* and epoll reports what is ready now */
-    } else if (!multishot && take_edge(d, op) && gust__op_try(op)) {
+    } else if (!multishot && take_edge(d, op, dirs_of(op)) && gust__op_try(op)) {
         return false;
     }
     park(d, op);
@@ -250,9 +251,8 @@ static bool accept_many(gust__desc *d, gust__op *op, int *ret_count)
 static gust__op *act(gust__desc *d, int dir, int *ret_count)
 {
     gust__op *op = d->op[dir];
-    if (!op || !(d->ready & 1U << dir))
+    if (!op || !take_edge(d, op, 1U << dir))
         return NULL;
-    d->ready &= (uint8_t) ~(1U << dir);
     if (op->flags & GUST__OP_MULTISHOT)
         return accept_many(d, op, ret_count) ? op : NULL;
     if (!gust__op_try(op))

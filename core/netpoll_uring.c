@@ -159,9 +159,12 @@ static bool goes_on(gust__uring *p, gust__op *op, int32_t res)
     return true;
 }
 
-/* A multishot's last completion may bring one more socket. */
+/* A cancelled op that had been given to a kernel thread says EINTR.  A multishot's
+ * last completion may bring one more socket. */
 static void set_result(gust__op *op, int32_t res, results *rs)
 {
+    if (res == -EINTR && gust__op_state_now(op) == GUST__OP_CANCELING)
+        res = -ECANCELED;
     op->res = gust__op_error(op, res);
     if ((op->flags & GUST__OP_MULTISHOT) && res >= 0) {
         add_result(rs, op, res, true);

@@ -50,6 +50,7 @@ struct gust__m {
     M *all_link;               /* sched.allm, under sched.lock */
     gust__note note;           /* where it sleeps without a P */
     pthread_t thread;
+    _Atomic bool ended;        /* its thread runs no code of ours any more */
     int id;
 };
 

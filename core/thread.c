@@ -120,7 +120,8 @@ static void *m_main(void *arg)
     gust__fault_thread_fini();
     gust__ctx_fini_thread(&m->g0);
     gust__tls_m = NULL;
-    /* Release: gust__threads_stop joins once it sees zero. */
+    atomic_store_explicit(&m->ended, true, memory_order_relaxed);
+    /* Release: pairs with gust__threads_stop, which joins. */
     atomic_fetch_sub_explicit(&sched.nm_live, 1, memory_order_release);
     return NULL;
 }
@@ -391,6 +392,32 @@ static void wake_all(void)
         gust__poller_wake(sched.allp[i].poller);
 }
 
+static M *all_ms(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    M *first = sched.allm; /* a thread left behind may put others before it */
+    gust__lock_drop(&sched.lock);
+    return first;
+}
+
+/* Ms stay while one thread lives: it may still look at them. */
+static void join_ended(void)
+{
+    for (M *m = all_ms(); m; m = m->all_link)
+        if (atomic_load_explicit(&m->ended, memory_order_relaxed))
+            pthread_join(m->thread, NULL);
+}
+
+static void free_all_ms(void)
+{
+    for (M *m = sched.allm; m;) {
+        M *next = m->all_link;
+        free(m);
+        m = next;
+    }
+    sched.allm = NULL;
+}
+
 bool gust__threads_stop(void)
 {
     for (int i = 0; i < STOP_ROUNDS; i++) {
@@ -400,14 +427,10 @@ bool gust__threads_stop(void)
         struct timespec ts = {0, i < 10 ? STOP_ROUND_NS / 100 : STOP_ROUND_NS};
         nanosleep(&ts, NULL);
     }
-    if (atomic_load_explicit(&sched.nm_live, memory_order_acquire) != 0)
-        return false;
-    for (M *m = sched.allm; m;) {
-        M *next = m->all_link;
-        pthread_join(m->thread, NULL);
-        free(m);
-        m = next;
-    }
-    sched.allm = NULL;
-    return true;
+    /* Read first: if all have ended, all are joined. */
+    bool all = atomic_load_explicit(&sched.nm_live, memory_order_acquire) == 0;
+    join_ended();
+    if (all)
+        free_all_ms();
+    return all;
 }

@@ -220,6 +220,8 @@ Test(goroutine, warm_stack_is_used_again)
 
 /* --- Options ----------------------------------------------------------------- */
 
+static gust_waitgroup options_group;
+
 static void expect_options(void *arg)
 {
     gust_go_options *options = arg;
@@ -230,7 +232,7 @@ static void expect_options(void *arg)
         CHECK(g->stack.size + 4096 * 16 >= options->stack_size); /* guard included */
     else
         CHECK(g->stack.size < GUST__STACK_SIZE_DEFAULT);
-    options->name = NULL;
+    gust_waitgroup_done(&options_group);
 }
 
 static int options_main(void *arg)
@@ -244,9 +246,9 @@ static int options_main(void *arg)
         {.name = "most", .stack_size = GUST__STACK_SIZE_MAX},
     };
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        gust_waitgroup_add(&options_group, 1);
         CHECK_EQ(gust_go_with(&some[i], expect_options, &some[i]), 0);
-        AWAIT(gust_num_goroutines() == 1);
-        CHECK(!some[i].name);
+        CHECK_EQ(gust_waitgroup_wait(&options_group, SOON), 0);
     }
     return 0;
 }
@@ -293,17 +295,18 @@ static __attribute__((noinline)) int recurse(int depth)
 
 static void recurse_deep(void *arg)
 {
-    *(int *)arg = recurse(10000);
+    CHECK_EQ(recurse(10000), 10000);
+    gust_waitgroup_done(arg);
 }
 
 static int deep_main(void *arg)
 {
     gust_go_options big = {.name = "deep", .stack_size = 256 << 20};
-    int depth = 0;
+    gust_waitgroup group = GUST_WAITGROUP_INIT;
     (void)arg;
-    CHECK_EQ(gust_go_with(&big, recurse_deep, &depth), 0);
-    AWAIT(gust_num_goroutines() == 1);
-    CHECK_EQ(depth, 10000);
+    gust_waitgroup_add(&group, 1);
+    CHECK_EQ(gust_go_with(&big, recurse_deep, &group), 0);
+    CHECK_EQ(gust_waitgroup_wait(&group, SOON), 0);
     return 0;
 }
 

@@ -310,23 +310,23 @@ static bool is_starving(gust_mutex *m)
     return __atomic_load_n(&m->state, __ATOMIC_RELAXED) & STATE_STARVING;
 }
 
-/* Returns with the mutex locked and a waiter that has set it to starving mode:
- * takes it back from under the waiter it woke, until that has waited for a
- * millisecond.  If the waiter was faster, with a new one. */
-static void starve(struct hammer *h)
+/* Returns with the mutex locked and a waiter, running `waiter`, that has set it
+ * to starving mode: takes it back from under the waiter it woke, until that has
+ * waited for a millisecond.  If the waiter is gone before, with a new one. */
+static void starve(struct hammer *h, void (*waiter)(void *arg))
 {
     gust_mutex_lock(&h->mutex);
     for (;;) {
-        long served = h->count;
+        long gone = h->count + h->missed;
         gust_waitgroup_add(&h->group, 1);
-        go(lock_soon, h);
-        AWAIT(queue_len(&h->mutex.waiters) == 1);
-        while (h->count == served && !is_starving(&h->mutex)) {
+        go(waiter, h);
+        AWAIT(queue_len(&h->mutex.waiters) == 1 || h->missed > 0);
+        while (h->count + h->missed == gone && !is_starving(&h->mutex)) {
             gust_mutex_unlock(&h->mutex);
             gust_mutex_lock(&h->mutex);
             gust_yield();
         }
-        if (h->count == served)
+        if (is_starving(&h->mutex))
             return;
         CHECK_EQ(gust_waitgroup_wait(&h->group, SOON), 0);
     }
@@ -336,7 +336,7 @@ static int hand_off_main(void *arg)
 {
     struct hammer h = {.mutex = GUST_MUTEX_INIT};
     (void)arg;
-    starve(&h);
+    starve(&h, lock_soon);
     h.count = 0;
     gust_mutex_unlock(&h.mutex);
     /* Whoever comes now is behind the waiter. */
@@ -351,6 +351,37 @@ static int hand_off_main(void *arg)
 Test(mutex, starving_waiter_is_handed_the_mutex_before_newcomers)
 {
     test_run(hand_off_main, NULL);
+}
+
+static void lock_briefly(void *arg)
+{
+    struct hammer *h = arg;
+    if (gust_mutex_lock_until(&h->mutex, gust_after(20 * GUST_MS)) == 0) {
+        h->count++;
+        gust_mutex_unlock(&h->mutex);
+    } else {
+        h->missed++;
+    }
+    gust_waitgroup_done(&h->group);
+}
+
+static int starved_out_main(void *arg)
+{
+    struct hammer h = {.mutex = GUST_MUTEX_INIT};
+    (void)arg;
+    starve(&h, lock_briefly);
+    CHECK_EQ(gust_waitgroup_wait(&h.group, SOON), 0);
+    CHECK(!is_starving(&h.mutex));
+    gust_mutex_unlock(&h.mutex);
+    CHECK_EQ(gust_mutex_lock_until(&h.mutex, GUST_NOW), 0);
+    gust_mutex_unlock(&h.mutex);
+    check_at_rest(&h.mutex);
+    return 0;
+}
+
+Test(mutex, starving_mode_ends_when_the_last_waiter_gives_up)
+{
+    test_run(starved_out_main, NULL);
 }
 
 /* --- Lifetime ------------------------------------------------------------------------ */

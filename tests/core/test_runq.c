@@ -196,8 +196,7 @@ static void *thief(void *arg)
         size_t victim = test_rand(&rand) % (1 + THIEVES);
         if (victim == self)
             continue;
-        G *g = gust__runq_steal(&crowd.queues[self], &crowd.queues[victim],
-                                test_rand(&rand) % 2);
+        G *g = gust__runq_steal(&crowd.queues[self], &crowd.queues[victim], test_rand(&rand) % 2);
         if (g)
             see(g);
         else

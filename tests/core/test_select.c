@@ -289,25 +289,32 @@ static void check_fair(const int *hits, int sides, int throws)
     }
 }
 
-static int uniform_main(void *arg)
+/* Two to five cases that are ready, behind none or one that is not. */
+static void check_uniform(gust_chan **chans, int ready, int blocked)
 {
     enum { THROWS = 10000 };
+    int hits[5] = {0};
+    for (int i = 0; i < THROWS; i++) {
+        gust_case cases[6] = {recv_case(chans[0], NULL)};
+        for (int k = 0; k < ready; k++)
+            cases[blocked + k] = send_case(chans[k], NULL);
+        int chosen = gust_select(cases, (size_t)(blocked + ready), SOON) - blocked;
+        CHECK(chosen >= 0);
+        hits[chosen]++;
+        CHECK_EQ(gust_chan_recv(chans[chosen], NULL, GUST_NOW), 1);
+    }
+    check_fair(hits, ready, THROWS);
+}
+
+static int uniform_main(void *arg)
+{
     gust_chan *chans[5];
     (void)arg;
     for (int i = 0; i < 5; i++)
         chans[i] = chan_make(0, 1);
-    for (int sides = 2; sides <= 5; sides++) {
-        int hits[5] = {0};
-        for (int i = 0; i < THROWS; i++) {
-            gust_case cases[5];
-            for (int k = 0; k < sides; k++)
-                cases[k] = send_case(chans[k], NULL);
-            int chosen = gust_select(cases, (size_t)sides, SOON);
-            CHECK(chosen >= 0);
-            hits[chosen]++;
-            CHECK_EQ(gust_chan_recv(chans[chosen], NULL, GUST_NOW), 1);
-        }
-        check_fair(hits, sides, THROWS);
+    for (int ready = 2; ready <= 5; ready++) {
+        check_uniform(chans, ready, 0);
+        check_uniform(chans, ready, 1);
     }
     for (int i = 0; i < 5; i++)
         gust_chan_unref(chans[i]);

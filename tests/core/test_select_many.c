@@ -220,11 +220,13 @@ Test(select, deadlines_racing_with_hand_overs_lose_and_double_nothing)
     test_run(race_main, &seed);
 }
 
-/* A token wanders between two channels, put into the other before it is taken
- * from the one: one of them has it at every moment, though never the same for
- * long.  So a default must not be taken. */
+/* A token wanders around a ring of channels, put into the next before it is taken
+ * from the last: one of them has it at every moment, though none for long.  So a
+ * default must not be taken. */
+enum { RING = 8 };
+
 struct token {
-    gust_chan *chans[2];
+    gust_chan *chans[RING];
     gust_waitgroup group;
     _Atomic bool stop;
 };
@@ -232,31 +234,37 @@ struct token {
 static void token_move(void *arg)
 {
     struct token *t = arg;
-    for (int at = 0; !t->stop; at = !at) {
-        CHECK_EQ(gust_chan_send(t->chans[!at], NULL, GUST_NOW), 0);
-        CHECK_EQ(gust_chan_recv(t->chans[at], NULL, SOON), 1);
-        gust_yield();
+    for (int i = 0; !t->stop; i++) {
+        CHECK_EQ(gust_chan_send(t->chans[(i + 1) % RING], NULL, GUST_NOW), 0);
+        /* Not parked: it would come back on the P of the one it races with. */
+        AWAIT(gust_chan_recv(t->chans[i % RING], NULL, GUST_NOW) == 1);
+        if (i % 100 == 0)
+            gust_yield();
     }
     gust_waitgroup_done(&t->group);
 }
 
 static int token_main(void *arg)
 {
-    struct token t = {.chans = {chan_make(0, 3), chan_make(0, 3)}};
+    struct token t = {.stop = false};
+    gust_case cases[RING];
     (void)arg;
+    for (int i = 0; i < RING; i++) {
+        t.chans[i] = chan_make(0, 3);
+        cases[i] = recv_case(t.chans[i], NULL);
+    }
     CHECK_EQ(gust_chan_send(t.chans[0], NULL, GUST_NOW), 0);
     gust_waitgroup_add(&t.group, 1);
     go(token_move, &t);
     for (int i = 0; i < 20000; i++) {
-        gust_case cases[2] = {recv_case(t.chans[0], NULL), recv_case(t.chans[1], NULL)};
-        int chosen = gust_select(cases, 2, GUST_NOW);
+        int chosen = gust_select(cases, RING, GUST_NOW);
         CHECK(chosen >= 0);
         CHECK_EQ(gust_chan_send(t.chans[chosen], NULL, GUST_NOW), 0);
     }
     t.stop = true;
     CHECK_EQ(gust_waitgroup_wait(&t.group, SOON), 0);
-    gust_chan_unref(t.chans[0]);
-    gust_chan_unref(t.chans[1]);
+    for (int i = 0; i < RING; i++)
+        gust_chan_unref(t.chans[i]);
     return 0;
 }
 

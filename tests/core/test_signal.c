@@ -211,13 +211,25 @@ Test(signal, end_of_the_run_restores_the_programs_own_handler)
     }
 }
 
-static int wakes_main(void *arg)
+/* From a thread of its own, once all Ps sleep and sysmon does too. */
+static void *raise_when_asleep(void *arg)
 {
     (void)arg;
+    while (!atomic_load(&sched.sysmon_asleep))
+        usleep(1000);
+    raise(SIGUSR1);
+    return NULL;
+}
+
+static int wakes_main(void *arg)
+{
+    pthread_t thread;
     gust_chan *c = chan_make(sizeof(int), 1);
-    notify(c, SIGALRM);
-    alarm(1);
-    CHECK_EQ(recv_int(c), SIGALRM); /* all Ps slept meanwhile */
+    (void)arg;
+    notify(c, SIGUSR1);
+    CHECK_EQ(pthread_create(&thread, NULL, raise_when_asleep, NULL), 0);
+    CHECK_EQ(recv_int(c), SIGUSR1);
+    pthread_join(thread, NULL);
     gust_chan_unref(c);
     return 0;
 }

@@ -13,14 +13,14 @@ static void two_ps(void)
 }
 
 /* Uses the CPU, without a gust call that schedules, until something holds. */
-#define HOG_UNTIL(cond)                                        \
-    do {                                                       \
-        gust_time end_ = gust_after(20 * GUST_SEC);            \
-        while (!(cond)) {                                      \
-            CHECK(gust_now() < end_);                          \
-            for (int spin_ = 0; spin_ < 1000; spin_++)         \
-                gust__cpu_relax();                             \
-        }                                                      \
+#define HOG_UNTIL(cond)                                \
+    do {                                               \
+        gust_time end_ = gust_after(20 * GUST_SEC);    \
+        while (!(cond)) {                              \
+            CHECK(gust_now() < end_);                  \
+            for (int spin_ = 0; spin_ < 1000; spin_++) \
+                gust__cpu_relax();                     \
+        }                                              \
     } while (0)
 
 static struct {
