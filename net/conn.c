@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "net/blocks.h"
+
 /* --- Making and freeing -------------------------------------------------- */
 
 int gust__conn_adopt(int fd, gust_conn **ret_conn)
@@ -31,7 +33,7 @@ void gust__conn_free(gust_conn *c)
     gust__deadline_fini(&c->rd.deadline);
     gust__deadline_fini(&c->wr.deadline);
     gust__conn_drop_view(c);
-    free(c->wr.filling);
+    gust__block_put(c->wr.filling);
     free(c);
 }
 

@@ -3,7 +3,7 @@
  * Small writes are copied into the filling block and go out in the background,
  * so the writer need not wait for the kernel:
  *
- *   append --> filling --start_locked--> sending --send_done--> freed
+ *   append --> filling --start_locked--> sending --send_done--> given back
  *
  * At most one send is under way (`busy`): that keeps the order.  What is flushed
  * meanwhile is `wanted`: send_done starts it.  A write larger than a block waits
@@ -15,9 +15,9 @@
  * the peer has got. */
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "net/blocks.h"
 #include "net/conn.h"
 
 #define DIRECT_PIECES_MAX 64               /* iovecs per system call */
@@ -58,7 +58,7 @@ static void start_locked(gust_conn *c)
 
 static void drop_filling_locked(gust__conn_writer *wr)
 {
-    free(wr->filling);
+    gust__block_put(wr->filling);
     wr->filling = NULL;
     wr->filling_len = 0;
     wr->wanted = false;
@@ -82,7 +82,7 @@ static void send_next_locked(gust_conn *c, int res)
         send_rest_locked(c); /* the next one meets the error that stopped this one */
         return;
     }
-    free(wr->sending);
+    gust__block_put(wr->sending);
     wr->sending = NULL;
     wr->busy = false;
     if (!complete)
@@ -258,7 +258,7 @@ static int write_direct_locked(gust_conn *c, const struct iovec *iov, int count,
 static int append_locked(gust_conn *c, const struct iovec *iov, int count)
 {
     gust__conn_writer *wr = &c->wr;
-    if (!wr->filling && !(wr->filling = malloc(GUST_CONN_WBUF)))
+    if (!wr->filling && !(wr->filling = gust__block_get()))
         return -ENOMEM;
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len > 0)
