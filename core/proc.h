@@ -244,7 +244,7 @@ static inline void gust__count(_Atomic uint64_t *counter)
  * ThreadSanitizer understands too: a read-modify-write on a shared word. */
 static inline void gust__fence(void)
 {
-#if defined(__SANITIZE_THREAD__)
+#ifdef GUST__TSAN
     static _Atomic uint32_t word;
     atomic_fetch_add_explicit(&word, 0, memory_order_seq_cst);
 #else

@@ -64,7 +64,7 @@ Test(goroutine, may_start_others)
 
 /* --- Many: numbers and counts -------------------------------------------------- */
 
-#if defined(__SANITIZE_THREAD__)
+#ifdef GUST__TSAN
 #define MANY 20000
 #else
 #define MANY 100000

@@ -13,7 +13,7 @@
 
 #define STALL_S 20
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef TEST_OWN_RUNNER
 #define SCALE 1
 #else
 #define SCALE 4
