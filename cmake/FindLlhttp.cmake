@@ -30,6 +30,8 @@ if(Llhttp_FOUND AND NOT TARGET gust_llhttp)
         # must be told the same.
         target_compile_definitions(gust_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
         target_compile_options(gust_llhttp PRIVATE -w)
-        set_target_properties(gust_llhttp PROPERTIES POSITION_INDEPENDENT_CODE ${GUST_SHARED})
+        # Hidden: a program may use another llhttp of its own beside ours.
+        set_target_properties(gust_llhttp PROPERTIES
+            POSITION_INDEPENDENT_CODE ${GUST_SHARED} C_VISIBILITY_PRESET hidden)
     endif()
 endif()

@@ -1,3 +1,5 @@
+/* Descriptors as epoll sees them: where their records come from, and how events are
+ * kept in them until somebody reaps.  The rules are in core/netpoll_epoll.h. */
 #include "core/netpoll_epoll.h"
 
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #include "core/proc.h"
 
 #define SLAB_GS 64
-#define GFREE_MAX 64   /* a P with more gives half to the global list */
+#define GFREE_MAX 64 /* a P with more gives half to the global list */
 #define GOID_BATCH 16
 
 typedef struct slab {
@@ -75,8 +75,7 @@ static void gfree_spill(P *p)
 static uint64_t goid_next(P *p)
 {
     if (p->goid_next == p->goid_end) {
-        p->goid_next =
-            atomic_fetch_add_explicit(&sched.goid, GOID_BATCH, memory_order_relaxed) + 1;
+        p->goid_next = atomic_fetch_add_explicit(&sched.goid, GOID_BATCH, memory_order_relaxed) + 1;
         p->goid_end = p->goid_next + GOID_BATCH;
     }
     return p->goid_next++;

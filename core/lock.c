@@ -75,7 +75,6 @@ static const char *rank_name(gust__rank rank)
     switch (rank) {
     case RANK_SIGNALS: return "RANK_SIGNALS";
     case RANK_CONN: return "RANK_CONN";
-    case RANK_BLOCKS: return "RANK_BLOCKS";
     case RANK_DEADLINE: return "RANK_DEADLINE";
     case RANK_CHAN: return "RANK_CHAN";
     case RANK_WAITQ: return "RANK_WAITQ";

@@ -18,7 +18,6 @@
 typedef enum gust__rank {
     RANK_SIGNALS,  /* the table of caught signals */
     RANK_CONN,     /* a conn's or listener's bookkeeping (net) */
-    RANK_BLOCKS,   /* the spare write blocks (net) */
     RANK_DEADLINE, /* one gust__deadline */
     RANK_CHAN,     /* one channel */
     RANK_WAITQ,    /* one gust__waitq */
@@ -51,8 +50,14 @@ void gust__unlock_slow(gust__lock *l);
 void gust__rank_push(gust__lock *l, gust__rank rank);
 void gust__rank_pop(gust__lock *l);
 #else
-static inline void gust__rank_push(gust__lock *l, gust__rank rank) { (void)l, (void)rank; }
-static inline void gust__rank_pop(gust__lock *l) { (void)l; }
+static inline void gust__rank_push(gust__lock *l, gust__rank rank)
+{
+    (void)l, (void)rank;
+}
+static inline void gust__rank_pop(gust__lock *l)
+{
+    (void)l;
+}
 #endif
 
 static inline void gust__lock_take(gust__lock *l, gust__rank rank)

@@ -102,13 +102,8 @@ static bool token_give(gust_mutex *m)
 
 static void spin(void)
 {
-    for (int i = 0; i < SPIN_PAUSES; i++) {
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#elif defined(__aarch64__)
-        __asm__ volatile("yield");
-#endif
-    }
+    for (int i = 0; i < SPIN_PAUSES; i++)
+        gust__cpu_relax();
 }
 
 static bool lock_if_free(gust_mutex *m)

@@ -13,7 +13,12 @@
  * writes the eventfd after S1, so S3 ends.  W2 between S3 and S4: the sleep is
  * over, and the exchange of S4 makes W1 visible to S5.  A write that comes late
  * costs one more round, no more.  The eventfd is not read: each write is an edge
- * of its own to whoever watches it. */
+ * of its own to whoever watches it.
+ *
+ * One sleeper may be missed: who lost its P between S2 and S3.  The write that was
+ * to tell it can be reaped by the M that has the P now, and it sleeps on with
+ * wake_pending 1, until that M sleeps here too.  It has no P, so nobody waits for
+ * it but the end of the runtime, which therefore wakes by gust__poller_wake_again. */
 #include "core/netpoll.h"
 
 #include <errno.h>
@@ -73,7 +78,7 @@ int gust__netpoll_choose(const char *mode)
         return choose(&gust__backend_uring);
     if (strcmp(mode, "epoll") == 0)
         return choose(&gust__backend_epoll);
-    gust__log("GUST_NETPOLL is '%s'; it can be auto, uring or epoll", mode);
+    gust__log("GUST_NETPOLL=%s: wants auto, uring or epoll", mode);
     return -EINVAL;
 }
 
@@ -125,13 +130,17 @@ void gust__poller_fini(gust__poller *p)
     close(p->wake_fd);
 }
 
-void gust__wake_send(gust__poller *p)
+static void write_eventfd(gust__poller *p)
 {
     const uint64_t one = 1;
-    if (atomic_exchange_explicit(&p->wake_pending, 1, memory_order_acq_rel))
-        return;
     while (write(p->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
+}
+
+void gust__wake_send(gust__poller *p)
+{
+    if (!atomic_exchange_explicit(&p->wake_pending, 1, memory_order_acq_rel))
+        write_eventfd(p);
 }
 
 bool gust__wake_take(gust__poller *p)
@@ -159,6 +168,12 @@ void gust__poller_sleep(gust__poller *p, int64_t timeout_ns)
 void gust__poller_wake(gust__poller *p)
 {
     gust__wake_send(p);
+}
+
+void gust__poller_wake_again(gust__poller *p)
+{
+    atomic_exchange_explicit(&p->wake_pending, 1, memory_order_acq_rel);
+    write_eventfd(p);
 }
 
 bool gust__poller_pending(gust__poller *p)
@@ -342,9 +357,11 @@ static int wait_with_own_deadline(gust__op *op, gust_time deadline)
     return res;
 }
 
+/* The clock is not read here: for a deadline that has passed since the P's last
+ * look at it, the timer fires at the next one. */
 static int op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
 {
-    if (deadline != GUST_FOREVER && deadline <= gust_now())
+    if (deadline != GUST_FOREVER && deadline <= gust__now_recent())
         return wait_for_nothing(op, deadline);
     if (try_first(op))
         return op->res;

@@ -172,7 +172,8 @@ bool gust__deadline_end(gust__deadline *d);
  * op->res, with -ETIMEDOUT (-EAGAIN for GUST_NOW) in the place of -ECANCELED
  * if it was the deadline that won; -ECANCELED if somebody else's gust__op_cancel
  * did.  A send cut short by either returns the bytes it has sent, if any.  With
- * a deadline in the past the op is tried and never waits.
+ * GUST_NOW the op is tried and never waits; with another deadline in the past it
+ * waits at most for the P's next look at its timers.
  * From a goroutine; op->done must be NULL, and so no MULTISHOT. */
 int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline);
 
@@ -238,6 +239,9 @@ void gust__poller_sleep(gust__poller *p, int64_t timeout_ns);
 /* Ends the sleep of whoever sleeps in p, or its next one.  What the caller wrote
  * before is visible after that sleep.  Any thread. */
 void gust__poller_wake(gust__poller *p);
+
+/* The same, even if a wake seems to be on its way.  For the end of the runtime. */
+void gust__poller_wake_again(gust__poller *p);
 
 /* True if gust__poller_poll would find something to do: a look at shared
  * memory, no system call (epoll: may be true for nothing).  Any thread. */

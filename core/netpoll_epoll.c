@@ -247,11 +247,13 @@ static bool accept_many(gust__desc *d, gust__op *op, int *ret_count)
     return done;
 }
 
-/* The op parked in `dir` if it is finished now, else NULL. */
+/* The op parked in `dir` if it is finished now, else NULL.  While a multishot
+ * accept has dropped the lock, a late event of a former home may bring a second M
+ * here: it leaves the op to the first, which tries again in any case. */
 static gust__op *act(gust__desc *d, int dir, int *ret_count)
 {
     gust__op *op = d->op[dir];
-    if (!op || !take_edge(d, op, 1U << dir))
+    if (!op || d->dispatching || !take_edge(d, op, 1U << dir))
         return NULL;
     if (op->flags & GUST__OP_MULTISHOT)
         return accept_many(d, op, ret_count) ? op : NULL;

@@ -71,6 +71,14 @@ static void fill(struct io_uring_sqe *sqe, const gust__op *op)
     }
 }
 
+/* Under base.lock, so no read-modify-write; who reads without it has what the P's
+ * last owner did, by taking the P. */
+static void in_flight_add_locked(gust__uring *p, int n)
+{
+    uint32_t now = atomic_load_explicit(&p->base.in_flight, memory_order_relaxed);
+    atomic_store_explicit(&p->base.in_flight, now + (uint32_t)n, memory_order_relaxed);
+}
+
 /* Under base.lock. */
 static void push_op(gust__uring *p, gust__op *op)
 {
@@ -79,7 +87,7 @@ static void push_op(gust__uring *p, gust__op *op)
     sqe->user_data = (uintptr_t)op | URING_TAG_OP;
     gust__ring_push(&p->ring);
     op->cqes++;
-    gust__in_flight_add(&p->base, 1);
+    in_flight_add_locked(p, 1);
 }
 
 static bool uring_start(gust__op *op, gust__poller *base)
@@ -101,7 +109,7 @@ static void push_cancel(gust__uring *p, gust__op *op)
     sqe->user_data = (uintptr_t)op | URING_TAG_CANCEL;
     gust__ring_push(&p->ring);
     op->cqes++;
-    gust__in_flight_add(&p->base, 1);
+    in_flight_add_locked(p, 1);
 }
 
 /* On another P's ring the request is submitted at once, from here: its owner may
@@ -174,7 +182,7 @@ static void set_result(gust__op *op, int32_t res, results *rs)
 
 static void one_cqe_less(gust__uring *p, gust__op *op, results *rs)
 {
-    gust__in_flight_add(&p->base, -1);
+    in_flight_add_locked(p, -1);
     if (--op->cqes > 0)
         return;
     gust__op_set_done(op);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdalign.h>
 
+#include "core/blocks.h"
 #include "core/runq.h"
 #include "core/sched.h"
 
@@ -16,18 +17,18 @@
 
 struct gust__g {
     gust__ctx ctx;
-    gust__stack stack;         /* low == NULL until the first run */
-    _Atomic uint32_t state;    /* gust__gstate; others read it for reports */
+    gust__stack stack;      /* low == NULL until the first run */
+    _Atomic uint32_t state; /* gust__gstate; others read it for reports */
     _Atomic uint32_t select_done;
-    uint32_t wait;             /* gust__wait, while parked */
-    bool system;               /* the runtime's own: not counted, not reported */
-    G *link;                   /* next in a run queue or free list */
+    uint32_t wait; /* gust__wait, while parked */
+    bool system;   /* the runtime's own: not counted, not reported */
+    G *link;       /* next in a run queue or free list */
     uint64_t id;
     void (*fn)(void *arg);
     void *arg;
     const char *name;
     const void *spawn_pc;
-    size_t stack_size;         /* 0: the default */
+    size_t stack_size; /* 0: the default */
 };
 
 /* A futex word to sleep on: set once, cleared by the sleeper. */
@@ -37,27 +38,28 @@ typedef struct gust__note {
 
 struct gust__m {
     gust__ctx g0;
-    G *curg;                   /* the goroutine it runs, or last handed over */
-    P *p;                      /* NULL without one */
-    P *nextp;                  /* given by a waker, under sched.lock; taken on wake-up */
-    P *oldp;                   /* during a blocking call: what it had before */
-    bool spinning;             /* looks for work; counted in sched.nmspinning; set by
-                                  a waker under sched.lock while m sleeps */
-    gust__commit_fn *commit;   /* what g0 does after the goroutine's switch */
+    G *curg;                 /* the goroutine it runs, or last handed over */
+    P *p;                    /* NULL without one */
+    P *nextp;                /* given by a waker, under sched.lock or, to one it took off
+                                  sched.midle, before the note; taken on wake-up */
+    P *oldp;                 /* during a blocking call: what it had before */
+    bool spinning;           /* looks for work; counted in sched.nmspinning; set by
+                                  a waker together with nextp */
+    gust__commit_fn *commit; /* what g0 does after the goroutine's switch */
     void *commit_arg;
     uint32_t rand;
-    M *idle_link;              /* sched.midle, under sched.lock */
-    M *all_link;               /* sched.allm, under sched.lock */
-    gust__note note;           /* where it sleeps without a P */
+    M *idle_link;    /* sched.midle, under sched.lock */
+    M *all_link;     /* sched.allm, under sched.lock */
+    gust__note note; /* where it sleeps without a P */
     pthread_t thread;
-    _Atomic bool ended;        /* its thread runs no code of ours any more */
+    _Atomic bool ended; /* its thread runs no code of ours any more */
     int id;
 };
 
 typedef enum gust__pstatus {
-    P_IDLE,     /* on sched.pidle; p->sleeper may sleep in its poller */
-    P_RUNNING,  /* an M holds it */
-    P_SYSCALL,  /* its M is in announced foreign code; sysmon may retake it */
+    P_IDLE,    /* on sched.pidle; p->sleeper may sleep in its poller */
+    P_RUNNING, /* an M holds it */
+    P_SYSCALL, /* its M is in announced foreign code; sysmon may retake it */
 } gust__pstatus;
 
 struct gust__p {
@@ -66,11 +68,13 @@ struct gust__p {
     _Atomic uint32_t schedtick;   /* dispatches that began a new time slice */
     _Atomic uint32_t syscalltick; /* blocking calls ended or retaken */
     uint32_t dispatches;
-    uint32_t inherited;           /* runnext dispatches in a row, in one time slice */
+    uint32_t inherited; /* runnext dispatches in a row, in one time slice */
     int id;
     gust__poller *poller;
     gust__timers timers;
+    gust_time now; /* its last look at the clock */
     gust__stack_cache stacks;
+    gust__blocks blocks;
     G *gfree;
     uint32_t gfree_count;
     uint64_t goid_next, goid_end; /* ids reserved from sched.goid */
@@ -78,7 +82,7 @@ struct gust__p {
     P *idle_link;                 /* under sched.lock */
     /* Counters: written by the owner with plain relaxed stores, read by anyone. */
     _Atomic uint64_t spawned, exited, steals, spins, sleeps;
-    struct {                      /* sysmon's memory of its last look */
+    struct { /* sysmon's memory of its last look */
         uint32_t schedtick, syscalltick;
         gust_time syscallwhen;
     } seen;
@@ -92,10 +96,10 @@ typedef struct gust__sched {
     M *midle;
     _Atomic uint32_t npidle;
     _Atomic uint32_t nmspinning;
-    _Atomic uint32_t spawn_hint;  /* see gust__wakep_spawn */
+    _Atomic uint32_t spawn_hint; /* see gust__wakep_spawn */
     M *allm;
-    _Atomic uint32_t nm;          /* Ms started; written under lock */
-    _Atomic uint32_t nm_live;     /* threads that have not ended */
+    _Atomic uint32_t nm;      /* Ms started; written under lock */
+    _Atomic uint32_t nm_live; /* threads that have not ended */
     _Atomic uint32_t stopping;
     int nprocs;
     P *allp;
@@ -161,7 +165,7 @@ void gust__schedule(M *m);
 /* Switches from the running goroutine to g0, which calls commit. */
 void gust__to_g0(gust__commit_fn *commit, void *arg, bool g_ends);
 
-void gust__globq_push(G *g);        /* takes sched.lock */
+void gust__globq_push(G *g); /* takes sched.lock */
 void gust__globq_push_locked(G *g);
 
 /* Puts g on the current P: runnext or tail. */
@@ -169,8 +173,10 @@ void gust__runq_ready(P *p, G *g, bool next);
 
 /* --- thread.c: Ms, idle Ps, spinning, sleeping ---------------------------- */
 
-/* Runs p on an idle M, else on a new thread.  p is RUNNING and nobody's.
- * Errors: -EAGAIN, -ENOMEM; p is idle then.  Any thread. */
+/* Runs p on an idle M, else on a new thread.  p is RUNNING and nobody's; if
+ * `spinning`, the caller has counted the M in sched.nmspinning.
+ * Errors: -EAGAIN, -ENOMEM; p is idle then, and the count is taken back.  Any
+ * thread. */
 int gust__m_start(P *p, bool spinning);
 
 /* Lets go of m's P and sleeps in its poller until there may be work.  True: m

@@ -90,6 +90,7 @@ static void procs_close(int opened)
         gust__poller_close(p->poller);
         gust__timers_fini(&p->timers);
         gust__stack_cache_drain(&p->stacks);
+        gust__blocks_drain(&p->blocks);
     }
     sched.nprocs = 0;
     free(sched.allp);
@@ -111,7 +112,7 @@ static int procs_open(int n)
         atomic_init(&p->timers.earliest, GUST_FOREVER);
         int err = gust__poller_open(&p->poller);
         if (err < 0) {
-            gust__log("cannot open the poller of P %d of %d (error %d)", i, n, -err);
+            gust__log("cannot open the poller of P %d of %d: %s", i, n, strerrordesc_np(-err));
             procs_close(i);
             return err;
         }
@@ -139,6 +140,10 @@ static int start_main(main_call *call)
                                              .spawn_pc = (const void *)(uintptr_t)call->fn});
     if (!g)
         return -ENOMEM;
+    /* Later goroutines wait for memory; without this one nobody would give any back. */
+    int err = gust__g_attach(first, g);
+    if (err < 0)
+        return err;
     gust__runq_ready(first, g, true);
     for (int i = sched.nprocs - 1; i > 0; i--)
         gust__p_release_locked(&sched.allp[i], NULL);
@@ -178,6 +183,8 @@ static int run(int (*main_fn)(void *arg), void *arg)
     err = start_main(&call);
     if (err == 0)
         gust__sysmon();
+    else
+        gust__log("cannot start the main goroutine: %s", strerrordesc_np(-err));
     gust__signals_fini();
     if (!gust__threads_stop()) {
         gust__log("goroutines still block in foreign code: their threads are left behind");

@@ -1,3 +1,4 @@
+/* Run queues; the rules are in core/runq.h. */
 #include "core/runq.h"
 
 #include "core/proc.h"
@@ -42,8 +43,8 @@ static bool spill_half(gust__runq *q, G *g, uint32_t head, gust__glist *out)
     G *batch[GUST__RUNQ_SIZE / 2];
     for (uint32_t i = 0; i < GUST__RUNQ_SIZE / 2; i++)
         batch[i] = slot_load(q, head + i);
-    /* Release: the reads above come before the slots are seen as free by... the
-     * owner alone, which is us; the CAS only has to beat thieves. */
+    /* Release, as in grab(): the slots have been read before they are free.  The
+     * CAS fails if a thief took some of them. */
     if (!atomic_compare_exchange_strong_explicit(&q->head, &head, head + GUST__RUNQ_SIZE / 2,
                                                  memory_order_release, memory_order_relaxed))
         return false;
@@ -74,10 +75,9 @@ void gust__runq_push(gust__runq *q, G *g, gust__glist *ret_overflow)
 
 G *gust__runq_set_next(gust__runq *q, G *g)
 {
-    /* Release publishes g to a thief's acquire CAS; acquire because a thief may
-     * have put NULL there, after which nothing of his is read, or the owner's
-     * own G is kicked out. */
-    return atomic_exchange_explicit(&q->runnext, g, memory_order_acq_rel);
+    /* Release: publishes g to the acquire in steal_next.  What comes back is a G
+     * of our own, or NULL. */
+    return atomic_exchange_explicit(&q->runnext, g, memory_order_release);
 }
 
 G *gust__runq_pop(gust__runq *q, bool *ret_inherit)
@@ -85,9 +85,8 @@ G *gust__runq_pop(gust__runq *q, bool *ret_inherit)
     G *next = atomic_load_explicit(&q->runnext, memory_order_relaxed);
     /* Only thieves change a non-NULL runnext, and only to NULL. */
     *ret_inherit = false;
-    if (next && atomic_compare_exchange_strong_explicit(&q->runnext, &next, NULL,
-                                                        memory_order_acquire,
-                                                        memory_order_relaxed)) {
+    if (next && atomic_compare_exchange_strong_explicit(
+                    &q->runnext, &next, NULL, memory_order_acquire, memory_order_relaxed)) {
         *ret_inherit = true;
         return next;
     }
@@ -120,8 +119,7 @@ static G *steal_next(gust__runq *from)
     }
     /* Acquire: pairs with the release in gust__runq_set_next. */
     if (next && atomic_compare_exchange_strong_explicit(&from->runnext, &next, NULL,
-                                                        memory_order_acquire,
-                                                        memory_order_relaxed))
+                                                        memory_order_acquire, memory_order_relaxed))
         return next;
     return NULL;
 }

@@ -171,8 +171,8 @@ static int run_timers(P *p)
     gust_time earliest = gust__timers_earliest(&p->timers);
     if (earliest == GUST_FOREVER)
         return 0;
-    gust_time now = gust_now();
-    return earliest <= now ? gust__timers_run(&p->timers, now) : 0;
+    p->now = gust_now();
+    return earliest <= p->now ? gust__timers_run(&p->timers, p->now) : 0;
 }
 
 /* The own queue, with a bound on how long runnext pairs may keep it to
@@ -354,6 +354,11 @@ G *gust__g(void)
     return m ? m->curg : NULL;
 }
 
+gust_time gust__now_recent(void)
+{
+    return gust__m()->p->now;
+}
+
 uint64_t gust_goid(void)
 {
     G *g = gust__g();
@@ -386,8 +391,7 @@ bool gust__can_spin(void)
     P *p = gust__m()->p;
     uint32_t idle = atomic_load_explicit(&sched.npidle, memory_order_relaxed) +
                     atomic_load_explicit(&sched.nmspinning, memory_order_relaxed);
-    return sched.nprocs > 1 && idle + 1 < (uint32_t)sched.nprocs &&
-           gust__runq_empty(&p->runq);
+    return sched.nprocs > 1 && idle + 1 < (uint32_t)sched.nprocs && gust__runq_empty(&p->runq);
 }
 
 /* xorshift32: fast, never 0. */

@@ -75,6 +75,10 @@ bool gust__park_unlock(G *g, void *arg);
 void gust__ready(G *g);
 void gust__ready_tail(G *g);
 
+/* The time at the current P's last look at the clock, a few dispatches ago (0: it
+ * never had to look).  For decisions that a timer will correct; from an M with a P. */
+gust_time gust__now_recent(void);
+
 /* The calling goroutine; NULL on g0 and on foreign threads. */
 G *gust__g(void);
 
@@ -102,12 +106,12 @@ void gust__log(const char *format, ...) GUST_PRINTF(1, 2);
 
 /* What happened since gust_run began.  Sums over all Ms; any thread. */
 typedef struct gust__stats {
-    uint64_t steals;    /* successful steals of at least one G */
-    uint64_t wakes;     /* idle Ps woken for surplus work */
-    uint64_t retakes;   /* Ps taken by sysmon from announced blocking calls */
-    uint64_t threads;   /* Ms started, the first one included */
-    uint64_t spins;     /* times an M began to spin */
-    uint64_t sleeps;    /* times an M went to sleep in its poller */
+    uint64_t steals;  /* successful steals of at least one G */
+    uint64_t wakes;   /* idle Ps woken for surplus work */
+    uint64_t retakes; /* Ps taken by sysmon from announced blocking calls */
+    uint64_t threads; /* Ms started, the first one included */
+    uint64_t spins;   /* times an M began to spin */
+    uint64_t sleeps;  /* times an M went to sleep in its poller */
 } gust__stats;
 void gust__stats_read(gust__stats *ret_stats);
 

@@ -86,8 +86,8 @@ close_pipe:
 
 static bool catchable(int signo)
 {
-    return signo > 0 && signo < NSIG && signo != SIGKILL && signo != SIGSTOP &&
-           signo != SIGSEGV && signo != SIGBUS && signo != SIGURG;
+    return signo > 0 && signo < NSIG && signo != SIGKILL && signo != SIGSTOP && signo != SIGSEGV &&
+           signo != SIGBUS && signo != SIGURG;
 }
 
 static int catch_locked(int signo, bool on)

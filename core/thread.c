@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -189,8 +190,13 @@ int gust__m_start(P *p, bool spinning)
     int err = m_new(p, spinning);
     if (err == 0)
         return 0;
-    gust__log("cannot start a thread (error %d); %d Ps share those there are", -err, sched.nprocs);
+    static _Atomic bool said; /* every wake-up tries again */
+    if (!atomic_exchange(&said, true))
+        gust__log("cannot start a thread: %s; %d Ps share those there are", strerrordesc_np(-err),
+                  sched.nprocs);
     gust__lock_take(&sched.lock, RANK_SCHED);
+    if (spinning) /* before the P can be found idle, as in wake_idle_p */
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
     gust__p_release_locked(p, NULL);
     gust__lock_drop(&sched.lock);
     return err;
@@ -223,20 +229,23 @@ static void wake_idle_p(void)
         m->nextp = p;
         m->spinning = true;
     }
+    /* Under the lock: whoever saw our count, and so woke nobody, had queued its work
+     * before the next P becomes idle, whose M then sees it in step 3. */
+    if (!p)
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
     gust__lock_drop(&sched.lock);
+    if (!p)
+        return;
     if (m)
         gust__poller_wake(p->poller);
-    if (!p || (!m && gust__m_start(p, true) < 0))
-        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
-    else
-        atomic_fetch_add_explicit(&sched.wakes, 1, memory_order_relaxed);
+    else if (gust__m_start(p, true) < 0)
+        return;
+    atomic_fetch_add_explicit(&sched.wakes, 1, memory_order_relaxed);
 }
 
-void gust__wakep(void)
+/* Step 3 of who makes work. */
+static void wake_if_needed(void)
 {
-    if (sched.nprocs == 1)
-        return;
-    gust__fence(); /* step 2 of who makes work */
     uint32_t none = 0;
     if (atomic_load_explicit(&sched.npidle, memory_order_relaxed) > 0 &&
         atomic_load_explicit(&sched.nmspinning, memory_order_relaxed) == 0 &&
@@ -245,13 +254,28 @@ void gust__wakep(void)
         wake_idle_p();
 }
 
+void gust__wakep(void)
+{
+    if (sched.nprocs == 1)
+        return;
+    gust__fence(); /* step 2 of who makes work */
+    wake_if_needed();
+}
+
 /* A goroutine in runnext is normally no surplus (gust__ready), and so those who
- * go to sleep do not look at it; the hint makes the next one do. */
+ * go to sleep do not look at it; the hint makes the next one do.  A hint that is
+ * set already is as good as ours only if the goroutine was queued before it was
+ * seen: hence the first fence. */
 void gust__wakep_spawn(void)
 {
-    if (sched.nprocs > 1 && !atomic_load_explicit(&sched.spawn_hint, memory_order_relaxed))
+    if (sched.nprocs == 1)
+        return;
+    gust__fence(); /* step 2 of who makes work */
+    if (!atomic_load_explicit(&sched.spawn_hint, memory_order_relaxed)) {
         atomic_store_explicit(&sched.spawn_hint, 1, memory_order_relaxed);
-    gust__wakep();
+        gust__fence();
+    }
+    wake_if_needed();
 }
 
 /* Step 3 of who goes to sleep.  Only surplus counts: a single runnext belongs to
@@ -389,7 +413,7 @@ static void wake_all(void)
         gust__note_wake(&m->note);
     }
     for (int i = 0; i < sched.nprocs; i++)
-        gust__poller_wake(sched.allp[i].poller);
+        gust__poller_wake_again(sched.allp[i].poller);
 }
 
 static M *all_ms(void)

@@ -83,10 +83,7 @@ int gust_timer_new(void (*fn)(void *arg), void *arg, gust_timer **ret_timer)
         return -ENOMEM;
     *t = (gust_timer){
         .timer.fn = timer_fire,
-        .spawn = {.fn = fn,
-                  .arg = arg,
-                  .name = "timer",
-                  .spawn_pc = __builtin_return_address(0)},
+        .spawn = {.fn = fn, .arg = arg, .name = "timer", .spawn_pc = __builtin_return_address(0)},
     };
     *ret_timer = t;
     return 0;

@@ -213,17 +213,30 @@ static void fire(gust__timers *ts)
     gust__lock_drop(&ts->lock);
     t->fn(t); /* t may be gone after this */
     gust__lock_take(&ts->lock, RANK_TIMERS);
-    /* Release: pairs with wait_while_firing. */
+    /* Release: pairs with wait_while_firing and may_fire. */
     atomic_store_explicit(&ts->firing, NULL, memory_order_release);
+}
+
+/* Under ts->lock: may the root be called?  One M fires a heap's timers at a time,
+ * so that `firing` can name the one.  A timer that was armed here while another M
+ * is still in its callback must wait, or it would be in two at once, and
+ * wait_while_firing would know of one only. */
+static bool may_fire(const gust__timers *ts, gust_time now)
+{
+    if (!ts->len || ts->slots[0].when > now ||
+        atomic_load_explicit(&ts->firing, memory_order_relaxed))
+        return false;
+    const gust__timer *t = ts->slots[0].t;
+    /* Acquire: pairs with the release in fire(); the callbacks see each other. */
+    return !t->fired_from ||
+           atomic_load_explicit(&t->fired_from->firing, memory_order_acquire) != t;
 }
 
 int gust__timers_run(gust__timers *ts, gust_time now)
 {
     int n = 0;
     gust__lock_take(&ts->lock, RANK_TIMERS);
-    /* One M fires a heap's timers at a time, so that `firing` can name the one. */
-    while (ts->len && ts->slots[0].when <= now &&
-           !atomic_load_explicit(&ts->firing, memory_order_relaxed)) {
+    while (may_fire(ts, now)) {
         fire(ts);
         n++;
     }

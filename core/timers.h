@@ -2,7 +2,8 @@
  *
  * A gust__timer is memory of its user (often on a goroutine's stack).  It is
  * ARMED while it sits in a heap and FIRING while its callback runs; the
- * callback runs on some M's g0 with no lock held and must not park.  If it arms
+ * callback runs on some M's g0 with no lock held and must not park; callbacks of
+ * one timer do not overlap.  If it arms
  * the timer again, that is the last thing it does with the timer's memory; if
  * nobody will call gust__timer_stop, it may give that memory away.
  *
@@ -22,19 +23,23 @@ typedef struct gust__timers gust__timers;
 typedef void gust__timer_fn(gust__timer *t);
 
 struct gust__timer {
-    gust__timer_fn *fn;            /* set by the user before the first set */
-    _Atomic(gust__timers *) heap;  /* the heap it sits in or fires from; NULL: never armed */
-    gust_time when;                /* under heap->lock */
-    uint32_t index;                /* place in the heap + 1; 0: not in it.  Under heap->lock */
-    gust__timers *fired_from;      /* the heap whose `firing` may still name it */
+    gust__timer_fn *fn;           /* set by the user before the first set */
+    _Atomic(gust__timers *) heap; /* the heap it sits in or fires from; NULL: never armed */
+    gust_time when;               /* under heap->lock */
+    uint32_t index;               /* place in the heap + 1; 0: not in it.  Under heap->lock */
+    gust__timers *fired_from;     /* the heap whose `firing` may still name it */
 };
 
 /* One P's timers. */
 struct gust__timers {
-    gust__lock lock;               /* RANK_TIMERS */
+    gust__lock lock; /* RANK_TIMERS */
     uint32_t len, cap;
-    struct gust__timer_slot { gust_time when; gust__timer *t; } *slots;
-    _Atomic(gust_time) earliest;   /* slots[0].when or GUST_FOREVER; written under lock, read by anyone */
+    struct gust__timer_slot {
+        gust_time when;
+        gust__timer *t;
+    } * slots;
+    _Atomic(gust_time)
+        earliest; /* slots[0].when or GUST_FOREVER; written under lock, read by anyone */
     _Atomic(gust__timer *) firing; /* whose callback runs now; written under lock */
 };
 

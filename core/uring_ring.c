@@ -1,3 +1,4 @@
+/* The raw ring; the rules are in core/uring_ring.h. */
 #include "core/uring_ring.h"
 
 #include <errno.h>

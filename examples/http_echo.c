@@ -5,21 +5,21 @@
  *     GET  /       Hello, World!
  *     POST /echo   the request's body, of any length, as it comes in
  *
- * SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish. */
+ * SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish.  A
+ * second one ends it at once. */
 #include <gust/chan.h>
 #include <gust/http.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
     "usage: http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]\n"
-    "  --listen ADDR:PORT        where to listen (127.0.0.1:8080)\n"
+    "  --listen ADDR:PORT        numbers, as 0.0.0.0:80, [::1]:80 or :80 (127.0.0.1:8080)\n"
     "  --header-timeout SECONDS  for a client to send a request's header (10)\n"
     "  --idle-timeout SECONDS    between two requests of a connection (60)\n";
 
@@ -99,8 +99,11 @@ static void stop_on_signal(void *arg)
     struct stopper *stopper = arg;
     int signo;
 
-    if (gust_chan_recv(stopper->signals, &signo, GUST_FOREVER) == 1)
-        gust_http_server_shutdown(stopper->server, gust_after(10 * GUST_SEC));
+    if (gust_chan_recv(stopper->signals, &signo, GUST_FOREVER) != 1)
+        return;
+    gust_signal_notify(NULL, SIGTERM);
+    gust_signal_notify(NULL, SIGINT);
+    gust_http_server_shutdown(stopper->server, gust_after(10 * GUST_SEC));
 }
 
 static int catch_signals(struct stopper *stopper)
@@ -156,7 +159,7 @@ static int serve(void *arg)
         r = gust_http_server_serve(stopper.server, listener);
     }
     if (r < 0)
-        fprintf(stderr, "http_echo: %s\n", strerror(-r));
+        fprintf(stderr, "http_echo: cannot serve: %s\n", strerror(-r));
     gust_http_server_free(stopper.server);
     gust_listener_close(listener);
     gust_chan_unref(stopper.signals);
@@ -173,7 +176,17 @@ static bool parse_seconds(const char *text, int64_t *ret_ns)
     if (end == text || *end != '\0' || !(seconds > 0 && seconds <= 1e6))
         return false;
     *ret_ns = (int64_t)(seconds * (double)GUST_SEC);
-    return true;
+    return *ret_ns > 0; /* 0 would mean the default */
+}
+
+static bool parse_option(int option, const char *value, struct config *config)
+{
+    switch (option) {
+    case 'l': return gust_addr_parse(value, &config->addr) == 0;
+    case 'h': return parse_seconds(value, &config->server.header_timeout_ns);
+    case 'i': return parse_seconds(value, &config->server.idle_timeout_ns);
+    default: return false; /* getopt_long has said why */
+    }
 }
 
 static bool parse_args(int argc, char **argv, struct config *config)
@@ -185,17 +198,12 @@ static bool parse_args(int argc, char **argv, struct config *config)
         {0},
     };
     bool ok = gust_addr_parse("127.0.0.1:8080", &config->addr) == 0;
-    int c;
+    int c, index;
 
-    while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'l')
-            ok = gust_addr_parse(optarg, &config->addr) == 0;
-        else if (c == 'h')
-            ok = parse_seconds(optarg, &config->server.header_timeout_ns);
-        else if (c == 'i')
-            ok = parse_seconds(optarg, &config->server.idle_timeout_ns);
-        else
-            ok = false;
+    while (ok && (c = getopt_long(argc, argv, "", options, &index)) != -1) {
+        ok = parse_option(c, optarg, config);
+        if (!ok && c != '?')
+            fprintf(stderr, "http_echo: --%s cannot be '%s'\n", options[index].name, optarg);
     }
     return ok && optind == argc;
 }
@@ -204,6 +212,10 @@ int main(int argc, char **argv)
 {
     struct config config = {.server.handler = handle};
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
     if (!parse_args(argc, argv, &config)) {
         fputs(usage, stderr);
         return 2;

@@ -2,9 +2,6 @@
 #include <gust/net.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
-
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,9 +10,9 @@ static void echo(void *conn)
 {
     char buf[4096];
     ssize_t n;
-    while ((n = gust_conn_read(conn, buf, sizeof buf, gust_after(60 * GUST_SEC))) > 0)
-        if (gust_conn_write(conn, buf, (size_t)n, gust_after(10 * GUST_SEC)) < 0)
-            break;
+    while ((n = gust_conn_read(conn, buf, sizeof buf, gust_after(60 * GUST_SEC))) > 0 &&
+           gust_conn_write(conn, buf, (size_t)n, gust_after(10 * GUST_SEC)) > 0)
+        continue;
     gust_conn_close(conn, gust_after(10 * GUST_SEC));
 }
 
@@ -39,14 +36,12 @@ static int serve(void *addr)
         (r = gust_chan_new(sizeof signo, 1, &signals)) ||
         (r = gust_signal_notify(signals, SIGTERM)) || (r = gust_signal_notify(signals, SIGINT)) ||
         (r = gust_go(accept_all, gust_listener_ref(listener)))) {
-        fprintf(stderr, "tcp_echo: cannot listen on %s: %s\n", gust_addr_format(addr, text),
-                strerror(-r));
+        fprintf(stderr, "tcp_echo: %s: %s\n", gust_addr_format(addr, text), strerror(-r));
         return 1;
     }
     gust_listener_addr(listener, addr);
-    printf("tcp_echo: listening on %s (%s, %d Ps)\n", gust_addr_format(addr, text),
-           gust_netpoll_name(), gust_maxprocs());
-    fflush(stdout);
+    dprintf(1, "tcp_echo: listening on %s (%s, %d Ps)\n", gust_addr_format(addr, text),
+            gust_netpoll_name(), gust_maxprocs());
     gust_chan_recv(signals, &signo, GUST_FOREVER);
     gust_listener_close(listener);
     gust_chan_unref(signals);
@@ -58,7 +53,7 @@ int main(int argc, char **argv)
     gust_addr addr;
     bool given = argc == 3 && strcmp(argv[1], "--listen") == 0;
     if ((argc == 1 || given) && gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
-        return gust_run(serve, &addr) == 0 ? 0 : 1;
+        return gust_run(serve, &addr) != 0;
     fputs("usage: tcp_echo [--listen ADDR:PORT]\n", stderr);
     return 2;
 }

@@ -32,9 +32,12 @@ ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadlin
 
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
 {
-    gust_time deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
-    ssize_t n = gust_conn_append(hc->conn, buf, len, deadline);
+    ssize_t n = gust_conn_append(hc->conn, buf, len, GUST_NOW);
 
+    /* It usually fits, and then nobody needs to know what time it is. */
+    if (n == -EAGAIN)
+        n = gust_conn_append(hc->conn, buf, len,
+                             gust_after(gust__http_options(hc)->write_timeout_ns));
     return n < 0 ? (int)n : 0;
 }
 

@@ -25,7 +25,7 @@ static struct head_part part_of(const char *p, gust_span s)
 /* "HTTP/1.1" and nothing else about it. */
 static int read_version(struct http_head *h, const char *p, size_t n)
 {
-    if (n != 8 || memcmp(p, "HTTP/", 5) != 0 || p[6] != '.' || !is_token(p + 5, 1) ||
+    if (n != 8 || memcmp(p, "HTTP/", 5) != 0 || p[6] != '.' ||
         chars_prefix(p + 5, 1, CH_DIGIT) != 1 || chars_prefix(p + 7, 1, CH_DIGIT) != 1)
         return 400;
     if (p[5] != '1' || p[7] > '1')

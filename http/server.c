@@ -225,8 +225,11 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l)
 
     if (!serving_begin(s, &serving))
         return 0;
-    while ((r = gust_listener_accept(l, GUST_FOREVER, &conn)) == 0)
-        start_conn(s, conn);
+    /* -ENOMEM concerns one connection; the next ones may find memory. */
+    while ((r = gust_listener_accept(l, GUST_FOREVER, &conn)) != -EBADF) {
+        if (r == 0)
+            start_conn(s, conn);
+    }
     serving_end(s, &serving);
     if (!atomic_load(&s->draining))
         return r;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "net/blocks.h"
+#include "core/blocks.h"
 
 /* --- Making and freeing -------------------------------------------------- */
 

@@ -17,8 +17,10 @@
 #include <limits.h>
 #include <string.h>
 
-#include "net/blocks.h"
+#include "core/blocks.h"
 #include "net/conn.h"
+
+_Static_assert(GUST_CONN_WBUF == GUST__BLOCK_SIZE, "a write buffer is a block");
 
 #define DIRECT_PIECES_MAX 64               /* iovecs per system call */
 #define DIRECT_BYTES_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */

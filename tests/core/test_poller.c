@@ -64,6 +64,34 @@ Test(poller, one_wake_does_not_end_every_later_sleep)
 
 /* --- Wakes from another thread ----------------------------------------------- */
 
+static _Atomic bool sleeper_ended;
+
+static void *sleep_once(void *arg)
+{
+    gust__poller_sleep(arg, LONG_NS);
+    atomic_store(&sleeper_ended, true);
+    return NULL;
+}
+
+/* A sleeper whose wake was reaped by another thread; repeated, because the wake
+ * that says so here may come before the sleep. */
+Test(poller, wake_again_wakes_though_a_wake_is_pending)
+{
+    for (int i = 0; i < 50; i++) {
+        gust__poller *p = open_poller();
+        pthread_t thread;
+        atomic_store(&sleeper_ended, false);
+        pthread_create(&thread, NULL, sleep_once, p);
+        while (!atomic_load(&sleeper_ended)) {
+            atomic_store(&p->wake_pending, 1);
+            sched_yield();
+            gust__poller_wake_again(p);
+        }
+        pthread_join(thread, NULL);
+        gust__poller_close(p);
+    }
+}
+
 enum { WAKES = 20000 };
 
 struct bell {

@@ -247,6 +247,25 @@ Test(timers, one_callback_of_a_heap_runs_at_a_time, .init = init, .fini = fini)
     pthread_join(thread, NULL);
 }
 
+/* Armed in another heap while its callback runs, a timer could be in two callbacks
+ * at once, and a stop would wait for one of them only. */
+Test(timers, callbacks_of_one_timer_do_not_overlap, .init = init, .fini = fini)
+{
+    pthread_t thread;
+    slow.timer.fn = slow_fire;
+    become(1);
+    gust__timer_set(&slow.timer, 10);
+    gust__timers *mine = become(0);
+    pthread_create(&thread, NULL, slow_runner, NULL);
+    while (!atomic_load(&slow.entered))
+        gust__cpu_relax();
+    cr_assert_not(gust__timer_set(&slow.timer, 20));
+    cr_assert_eq(gust__timers_run(mine, 100), 0, "the first callback is not over");
+    atomic_store(&slow.stopping, true);
+    pthread_join(thread, NULL);
+    cr_assert_eq(gust__timers_run(mine, 100), 1);
+}
+
 /* --- All at once ---------------------------------------------------------------
  * Every thread sets and stops every timer and runs every heap.  What was armed
  * must have fired, been stopped, or be armed still, each exactly once. */

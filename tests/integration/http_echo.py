@@ -88,6 +88,7 @@ class Arguments(unittest.TestCase):
             ["--listen", "127.0.0.1"],
             ["--listen", "127.0.0.1:65536"],
             ["--header-timeout", "0"],
+            ["--header-timeout", "1e-12"],
             ["--header-timeout", "-1"],
             ["--idle-timeout", "soon"],
             ["--idle-timeout", "1x"],
@@ -309,6 +310,15 @@ class Signals(unittest.TestCase):
         for signo in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(signo=signo), Server() as server:
                 self.assertEqual(server.stop(signo), (0, ""))
+
+    def test_a_second_signal_ends_it_at_once(self):
+        with Server() as server, server.connect() as active, server.connect() as idle:
+            active.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                           b"Content-Length: 5\r\n\r\n")
+            self.assertTrue(active.recv(100).startswith(b"HTTP/1.1 100 "))
+            server.process.send_signal(signal.SIGINT)
+            self.assertEqual(idle.recv(100), b"")
+            self.assertEqual(server.stop(signal.SIGINT), (-signal.SIGINT, ""))
 
     def test_a_request_in_flight_finishes(self):
         with Server() as server, server.connect() as active, server.connect() as idle:

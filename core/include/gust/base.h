@@ -7,6 +7,7 @@
 #ifndef GUST_BASE_H
 #define GUST_BASE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 extern "C" {
 #endif
 
+#define GUST_NORETURN __attribute__((noreturn))
 #define GUST_PRINTF(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
 
 /* A point in time: nanoseconds on CLOCK_MONOTONIC.  Every call that may block

@@ -57,9 +57,9 @@ typedef enum gust_select_op { GUST_RECV, GUST_SEND } gust_select_op;
 /* One way out of a select. */
 typedef struct gust_case {
     gust_select_op op;
-    gust_chan *chan;  /* NULL: never chosen */
-    void *elem;       /* GUST_SEND: read; GUST_RECV: written, or NULL to drop */
-    bool received;    /* set for the chosen GUST_RECV: false if closed and drained */
+    gust_chan *chan; /* NULL: never chosen */
+    void *elem;      /* GUST_SEND: read; GUST_RECV: written, or NULL to drop */
+    bool received;   /* set for the chosen GUST_RECV: false if closed and drained */
 } gust_case;
 
 /* Waits until one of the cases can proceed, does it, and returns its index.

@@ -46,7 +46,7 @@ int gust_go_with(const gust_go_options *options, void (*fn)(void *arg), void *ar
 void gust_yield(void);
 
 /* Ends the calling goroutine.  Its stack is reused: nothing may point into it. */
-_Noreturn void gust_goexit(void);
+GUST_NORETURN void gust_goexit(void);
 
 /* The caller's goroutine number, from 1 (the main one); 0 outside goroutines.
  * Never reused within a gust_run. */
@@ -77,7 +77,7 @@ void gust_blocking_end(void);
 /* Stops the program because of a bug: prints the message, the goroutine, where
  * it was started and a backtrace, and aborts.  For broken contracts, not for
  * errors a caller can handle. */
-_Noreturn void gust_panic(const char *format, ...) GUST_PRINTF(1, 2);
+GUST_NORETURN void gust_panic(const char *format, ...) GUST_PRINTF(1, 2);
 
 /* Where the library says what an operator may need to know (which poller was
  * chosen, a fallback taken).  NULL restores the default, one line on stderr.

@@ -4,6 +4,7 @@
 
 #include <gust/base.h>
 #include <gust/chan.h>
+#include <signal.h>
 
 #ifdef __cplusplus
 extern "C" {

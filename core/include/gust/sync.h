@@ -35,7 +35,9 @@ typedef struct gust_mutex {
     gust__waitq waiters;
 } gust_mutex;
 
+/* clang-format off */
 #define GUST_MUTEX_INIT {0}
+/* clang-format on */
 
 void gust_mutex_lock(gust_mutex *m);
 
@@ -53,7 +55,9 @@ typedef struct gust_waitgroup {
     gust__waitq waiters;
 } gust_waitgroup;
 
+/* clang-format off */
 #define GUST_WAITGROUP_INIT {0}
+/* clang-format on */
 
 /* Adds delta, which may be negative.  An add from zero must happen-before the
  * wait.  Panics if the count becomes negative. */
@@ -71,7 +75,9 @@ typedef struct gust_once {
     gust_mutex mutex;
 } gust_once;
 
+/* clang-format off */
 #define GUST_ONCE_INIT {0}
+/* clang-format on */
 
 /* Calls fn(arg) if no gust_once_do on `o` has done so yet; otherwise waits for
  * that call to return.  fn's return happens-before every return of

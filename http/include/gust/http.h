@@ -78,7 +78,7 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
  * Returns 0 once gust_http_server_shutdown has finished, or at once if that
  * was called before.  May run for several listeners at the same time.  The
  * listener stays the caller's.
- * Errors: that of gust_listener_accept, if nobody called shutdown. */
+ * Errors: -EBADF if the listener is closed and nobody called shutdown. */
 int gust_http_server_serve(gust_http_server *s, gust_listener *l);
 
 /* Stops accepting, closes the connections that wait for a request, and lets
