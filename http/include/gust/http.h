@@ -34,7 +34,7 @@ typedef void gust_http_handler(gust_http_request *req, gust_http_response *res, 
 /* --- Server -------------------------------------------------------------- */
 
 /* What a zero in the options means. */
-#define GUST_HTTP_REQUEST_LINE_MAX 8192
+#define GUST_HTTP_REQUEST_LINE_MAX 65536
 #define GUST_HTTP_HEADER_BYTES_MAX 65536
 #define GUST_HTTP_HEADER_FIELDS_MAX 100
 #define GUST_HTTP_BODY_BYTES_MAX (UINT64_C(1) << 20)
