@@ -13,6 +13,14 @@
 #define DELAY_MAX_NS (10 * GUST_MS)
 #define DELAY_MIXED_NS (1 * GUST_MS)
 #define IDLE_LOOKS 50
+/* Under ThreadSanitizer a signal handler runs only when the thread that got the
+ * signal next calls into the sanitizer.  This is the process's first thread, which
+ * the kernel prefers, so it must not sleep for ever there. */
+#ifdef GUST__TSAN
+#define DEEP_SLEEP_NS (50 * GUST_MS)
+#else
+#define DEEP_SLEEP_NS (-1)
+#endif
 #define SYSCALL_PATIENCE_NS (10 * GUST_MS)
 
 void gust__sysmon_wake(void)
@@ -35,7 +43,7 @@ static void sleep_until_needed(void)
      * P, then look at sysmon_asleep. */
     if (npidle() == (uint32_t)sched.nprocs &&
         !atomic_load_explicit(&sched.stopping, memory_order_seq_cst))
-        gust__note_sleep(&sched.sysmon_note, -1);
+        gust__note_sleep(&sched.sysmon_note, DEEP_SLEEP_NS);
     atomic_store_explicit(&sched.sysmon_asleep, 0, memory_order_seq_cst);
 }
 
