@@ -8,6 +8,10 @@ foreach(name core net http)
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 endforeach()
 
+# For include() in other projects; pkg-config has no place for a function.
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/GustSafepoints.cmake
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/gust)
+
 # Static archives do not record what they need, so gust.pc must say it.
 set(GUST_PC_LIBS "")
 foreach(library IN LISTS libraries)

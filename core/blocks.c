@@ -4,6 +4,7 @@
 #include <sanitizer/asan_interface.h> /* nothing in other builds */
 #include <stdlib.h>
 
+#include "core/inject.h"
 #include "core/proc.h"
 
 static gust__blocks *blocks_here(void)
@@ -16,7 +17,7 @@ char *gust__block_get(void)
 {
     gust__blocks *here = blocks_here();
     if (!here || here->count == 0)
-        return malloc(GUST__BLOCK_SIZE);
+        return gust__malloc(GUST__BLOCK_SIZE);
     char *block = here->spare[--here->count];
     ASAN_UNPOISON_MEMORY_REGION(block, GUST__BLOCK_SIZE);
     return block;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/inject.h"
+
 int gust_chan_new(size_t elem_size, size_t capacity, gust_chan **ret_chan)
 {
     size_t ring_size, size;
@@ -11,7 +13,7 @@ int gust_chan_new(size_t elem_size, size_t capacity, gust_chan **ret_chan)
     if (__builtin_mul_overflow(elem_size, capacity, &ring_size) ||
         __builtin_add_overflow(ring_size, sizeof *c, &size) || size > PTRDIFF_MAX)
         return -EINVAL;
-    c = malloc(size);
+    c = gust__malloc(size);
     if (!c)
         return -ENOMEM;
     *c = (gust_chan){
@@ -53,6 +55,7 @@ static int send_wait(gust_chan *c, const void *elem, gust_time deadline)
 
 int gust_chan_send(gust_chan *c, const void *elem, gust_time deadline)
 {
+    GUST__CALL();
     gust__waiter *receiver;
     gust__chan_try did;
     if (!c)
@@ -83,6 +86,7 @@ static int recv_wait(gust_chan *c, void *ret_elem, gust_time deadline)
 
 int gust_chan_recv(gust_chan *c, void *ret_elem, gust_time deadline)
 {
+    GUST__CALL();
     gust__waiter *sender;
     gust__chan_try did;
     if (!c)
@@ -103,6 +107,7 @@ int gust_chan_recv(gust_chan *c, void *ret_elem, gust_time deadline)
 
 void gust_chan_close(gust_chan *c)
 {
+    GUST__CALL();
     gust__waiter *receivers, *senders, *w;
     if (!c)
         gust_panic("close of nil channel");

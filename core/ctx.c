@@ -13,12 +13,6 @@
 /* core/arch/switch_*.S */
 extern const char gust__ctx_start[];
 
-#if defined(__clang__)
-#define NO_TSAN __attribute__((no_sanitize("thread")))
-#else
-#define NO_TSAN __attribute__((no_sanitize_thread))
-#endif
-
 /* Puts the frame that gust__ctx_swap will pop for the first time.  Once it is
  * popped the stack pointer is a multiple of 16, as the trampoline's calls need
  * it; the frame pointer is NULL, which ends a walk along frame records. */
@@ -176,7 +170,7 @@ void gust__ctx_fini(gust__ctx *ctx)
 }
 
 #if defined(GUST__ASAN) || defined(GUST__TSAN)
-NO_TSAN void gust__ctx_switch(gust__ctx *from, gust__ctx *to, int from_ends)
+GUST__NO_TSAN void gust__ctx_switch(gust__ctx *from, gust__ctx *to, int from_ends)
 {
 #ifdef GUST__ASAN
     asan_leave(from, to, from_ends);
@@ -187,13 +181,13 @@ NO_TSAN void gust__ctx_switch(gust__ctx *from, gust__ctx *to, int from_ends)
      * code that shares a thread. */
     __tsan_switch_to_fiber(to->tsan_fiber, 0);
 #endif
-    gust__ctx_swap(&from->sp, to->sp);
+    gust__ctx_swap(&from->sp, gust__ctx_take_sp(to));
 #ifdef GUST__ASAN
     asan_arrive(from->asan_fake_stack);
 #endif
 }
 
-NO_TSAN void gust__ctx_entered(void)
+GUST__NO_TSAN void gust__ctx_entered(void)
 {
 #ifdef GUST__ASAN
     asan_arrive(NULL);

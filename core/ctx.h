@@ -27,8 +27,15 @@
 #endif
 #endif
 
+/* For functions that ThreadSanitizer must not look into. */
+#if defined(__clang__)
+#define GUST__NO_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define GUST__NO_TSAN __attribute__((no_sanitize_thread))
+#endif
+
 typedef struct gust__ctx {
-    void *sp; /* a gust__ctx_frame while not running */
+    void *sp; /* a gust__ctx_frame while not running; NULL while running */
 #ifdef GUST__ASAN
     const void *stack_low; /* bounds */
     size_t stack_size;
@@ -76,18 +83,39 @@ void gust__ctx_fini(gust__ctx *ctx);
 /* The switch itself, in assembly: stores the stack pointer in *save_sp. */
 void gust__ctx_swap(void **save_sp, void *to_sp);
 
+/* The same, for contexts that mostly leave at one place: then the CPU's guess of
+ * where a function returns to, which is the place of the last call, is right. */
+void gust__ctx_swap_alike(void **save_sp, void *to_sp);
+
+static inline void *gust__ctx_take_sp(gust__ctx *ctx)
+{
+    void *sp = ctx->sp;
+    ctx->sp = NULL;
+    return sp;
+}
+
 /* Leaves `from` (the running context) for `to`; returns when somebody switches
  * back.  `from_ends`: `from` will never run again, its stack may be reused.
+ * gust__ctx_switch_alike is for switches that are written at one place in the
+ * program; see gust__ctx_swap_alike.
  * gust__ctx_entered is the other end of the first switch to a fresh context:
  * the first thing that `entry` calls. */
 #if defined(GUST__ASAN) || defined(GUST__TSAN)
 void gust__ctx_switch(gust__ctx *from, gust__ctx *to, int from_ends);
 void gust__ctx_entered(void);
+static inline void gust__ctx_switch_alike(gust__ctx *from, gust__ctx *to)
+{
+    gust__ctx_switch(from, to, 0);
+}
 #else
 static inline void gust__ctx_switch(gust__ctx *from, gust__ctx *to, int from_ends)
 {
     (void)from_ends;
-    gust__ctx_swap(&from->sp, to->sp);
+    gust__ctx_swap(&from->sp, gust__ctx_take_sp(to));
+}
+static inline void gust__ctx_switch_alike(gust__ctx *from, gust__ctx *to)
+{
+    gust__ctx_swap_alike(&from->sp, gust__ctx_take_sp(to));
 }
 static inline void gust__ctx_entered(void) {}
 #endif

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "core/inject.h"
+
 #define DESCS_PER_BLOCK 64
 #define GENERATION_BITS 16
 
@@ -16,7 +18,7 @@ static struct {
 /* Under pool.lock. */
 static void pool_grow(void)
 {
-    gust__desc *block = calloc(DESCS_PER_BLOCK, sizeof *block);
+    gust__desc *block = gust__calloc(DESCS_PER_BLOCK, sizeof *block);
     for (int i = 0; block && i < DESCS_PER_BLOCK; i++) {
         block[i].next_made = pool.made;
         pool.made = &block[i];

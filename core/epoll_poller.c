@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/inject.h"
 #include "core/netpoll_epoll.h"
 #include "core/sched.h"
 
@@ -18,6 +19,8 @@
 int gust__epoll_ctl(gust__epoll *p, int how, int fd, uint32_t events, uint64_t tag)
 {
     struct epoll_event event = {.events = events, .data.u64 = tag};
+    if (how == EPOLL_CTL_ADD && gust__inject(INJECT_EPOLL_ADD))
+        return -errno;
     return epoll_ctl(p->fd, how, fd, &event) < 0 ? -errno : 0;
 }
 
@@ -40,7 +43,7 @@ static int open_at(gust__epoll *p, const char **ret_step)
         return error;
     link_bufs(p);
     *ret_step = "epoll_create1";
-    p->fd = epoll_create1(EPOLL_CLOEXEC);
+    p->fd = gust__inject(INJECT_EPOLL_CREATE) ? -1 : epoll_create1(EPOLL_CLOEXEC);
     if (p->fd < 0) {
         error = -errno;
         goto fini;
@@ -60,7 +63,7 @@ fini:
 static int open_steps(gust__epoll **ret_p, const char **ret_step)
 {
     *ret_step = "memory";
-    gust__epoll *p = calloc(1, sizeof *p);
+    gust__epoll *p = gust__calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
     int error = open_at(p, ret_step);

@@ -12,19 +12,19 @@
 #include "core/fault.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "core/backtrace.h"
+#include "core/inject.h"
+#include "core/sched.h"
 #include "core/stack.h"
-
-enum { FRAMES_MAX = 32 };
+#include "core/text.h"
 
 /* sysconf tells what the kernel needs for a signal frame; the report needs more
  * (backtrace's unwinder about 8 KiB), and a chained handler may be greedy. */
@@ -40,164 +40,31 @@ bool gust__fault_whoami(gust__fault_who *ret_who)
     return fn && fn(ret_who);
 }
 
-/* --- Text ------------------------------------------------------------------ */
-
-/* One line under construction; what does not fit is left out. */
-typedef struct text {
-    size_t len;
-    char data[512];
-} text;
-
-static void put_string(text *t, const char *s)
-{
-    while (*s && t->len < sizeof t->data)
-        t->data[t->len++] = *s++;
-}
-
-static void put_number(text *t, uint64_t n)
-{
-    char digits[21];
-    char *at = &digits[20];
-
-    *at = '\0';
-    do
-        *--at = (char)('0' + n % 10);
-    while (n /= 10);
-    put_string(t, at);
-}
-
-static void put_out(text *t)
-{
-    ssize_t n;
-
-    do
-        n = write(STDERR_FILENO, t->data, t->len);
-    while (n < 0 && errno == EINTR);
-    t->len = 0;
-}
-
-/* --- Backtraces ------------------------------------------------------------ */
-
-/* A frame record; both machines lay it out alike. */
-typedef struct frame {
-    const struct frame *caller;
-    void *pc;
-} frame;
-
-/* Reads stack words that AddressSanitizer may think are nobody's. */
-__attribute__((no_sanitize_address)) size_t
-gust__frames_walk(const void *fp, const char *low, const char *high, void **ret_pcs, size_t max)
-{
-    const frame *f = fp;
-    size_t n = 0;
-
-    while (n < max && (const char *)f >= low && (const char *)f < high &&
-           (size_t)(high - (const char *)f) >= sizeof *f && (uintptr_t)f % sizeof(void *) == 0) {
-        if (!f->pc)
-            break;
-        ret_pcs[n++] = f->pc;
-        if (f->caller <= f)
-            break;
-        f = f->caller;
-    }
-    return n;
-}
-
-/* Prints return addresses less one: that is in the call, where the address
- * itself may be in the next function if the call was the last thing in its own
- * (gust_panic never returns). */
-static void print_calls(void **pcs, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        pcs[i] = (char *)pcs[i] - 1;
-    backtrace_symbols_fd(pcs, (int)n, STDERR_FILENO);
-}
-
-/* Where the processor was when the signal came. */
-static void context_read(const ucontext_t *uc, void **ret_pc, const void **ret_fp)
-{
-#if defined(__x86_64__)
-    *ret_pc = (void *)uc->uc_mcontext.gregs[REG_RIP];
-    *ret_fp = (const void *)uc->uc_mcontext.gregs[REG_RBP];
-#else
-    *ret_pc = (void *)uc->uc_mcontext.pc;
-    *ret_fp = (const void *)uc->uc_mcontext.regs[29];
-#endif
-}
-
-/* Drops the handler's own frames: those above the place of the fault. */
-static size_t frames_from(void **pcs, size_t n, const void *pc)
-{
-    size_t skip = 0;
-
-    while (skip < n && pcs[skip] != pc)
-        skip++;
-    if (skip == n)
-        return 0;
-    memmove(pcs, pcs + skip, (n - skip) * sizeof pcs[0]);
-    return n - skip;
-}
-
-/* Frame records are the safe way.  But libc keeps none, and an overflow inside
- * printf is a common one: where they lead nowhere, the unwinder may look. */
-static void print_fault_frames(const ucontext_t *uc, const gust__fault_who *who)
-{
-    void *pcs[FRAMES_MAX], *pc;
-    const void *fp;
-    size_t n;
-
-    context_read(uc, &pc, &fp);
-    pcs[0] = pc;
-    n = 1 + gust__frames_walk(fp, who->stack_low, who->stack_low + who->stack_size, pcs + 1,
-                              FRAMES_MAX - 1);
-    if (n == 1) {
-        n = frames_from(pcs, (size_t)backtrace(pcs, FRAMES_MAX), pc);
-        if (n == 0)
-            n = 1;
-    }
-    backtrace_symbols_fd(&pc, 1, STDERR_FILENO);
-    print_calls(pcs + 1, n - 1);
-}
-
-__attribute__((noinline)) void gust__backtrace_print(void)
-{
-    void *pcs[FRAMES_MAX];
-    gust__fault_who who;
-    size_t n = 0;
-
-    if (gust__fault_whoami(&who) && who.stack_low)
-        n = gust__frames_walk(__builtin_frame_address(0), who.stack_low,
-                              who.stack_low + who.stack_size, pcs, FRAMES_MAX);
-    if (n == 0)
-        n = (size_t)backtrace(pcs, FRAMES_MAX);
-    print_calls(pcs, n);
-}
-
 /* --- The report ------------------------------------------------------------ */
 
 static void print_overflow(const gust__fault_who *who, const ucontext_t *uc)
 {
     /* The guard is part of what the user asked for. */
     uint64_t size = who->stack_size + (uint64_t)sysconf(_SC_PAGESIZE);
-    void *spawn_pc = (void *)(uintptr_t)who->spawn_pc;
-    text t = {.len = 0};
+    gust__text t = {.fd = STDERR_FILENO};
 
-    put_string(&t, "gust: goroutine ");
-    put_number(&t, who->goid);
+    text_string(&t, "gust: goroutine ");
+    text_number(&t, who->goid);
     if (who->name && *who->name) {
-        put_string(&t, " (\"");
-        put_string(&t, who->name);
-        put_string(&t, "\")");
+        text_string(&t, " (\"");
+        text_string(&t, who->name);
+        text_string(&t, "\")");
     }
-    put_string(&t, " overflowed its stack of ");
-    put_number(&t, size);
-    put_string(&t, " bytes\n  started at ");
-    put_out(&t);
-    backtrace_symbols_fd(&spawn_pc, 1, STDERR_FILENO);
-    put_string(&t, "  raise GUST_STACK_SIZE or gust_go_options.stack_size\n");
-    put_out(&t);
+    text_string(&t, " overflowed its stack of ");
+    text_number(&t, size);
+    text_string(&t, " bytes\n  started at ");
+    text_out(&t);
+    gust__pc_print(STDERR_FILENO, who->spawn_pc);
+    text_string(&t, "  raise GUST_STACK_SIZE or gust_go_options.stack_size\n");
+    text_out(&t);
     /* Last, because it is what may fail. */
-    print_fault_frames(uc, who);
+    gust__backtrace_print_context(STDERR_FILENO, "", uc, who->stack_low,
+                                  who->stack_low + who->stack_size);
 }
 
 static void on_fault_in_report(int sig)
@@ -231,7 +98,7 @@ _Noreturn static void die_of_overflow(const gust__fault_who *who, const ucontext
     signal(SIGABRT, SIG_DFL);
     survive_own_faults();
     print_overflow(who, uc);
-    abort();
+    gust__dump_and_abort(false);
 }
 
 /* --- The handler ----------------------------------------------------------- */
@@ -298,10 +165,7 @@ static void give_back(int sig, const struct sigaction *previous)
 
 void gust__fault_install(gust__fault_who_fn *who)
 {
-    void *pc;
-
-    /* The first backtrace loads the unwinder, which a handler must not do. */
-    backtrace(&pc, 1);
+    gust__backtrace_prepare();
     atomic_store_explicit(&who_fn, who, memory_order_relaxed);
     take(SIGSEGV, &previous_segv);
     take(SIGBUS, &previous_bus);
@@ -333,7 +197,7 @@ void gust__fault_thread_init(void)
     char *map;
 
     size = (size + page - 1) / page * page;
-    map = mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    map = gust__mmap(NULL, page + size, 0);
     if (map == MAP_FAILED)
         return;
     mprotect(map, page, PROT_NONE);

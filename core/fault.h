@@ -1,5 +1,4 @@
-/* Stack overflows get a report instead of a bare SIGSEGV; and the backtraces
- * that reports and panics print.
+/* Stack overflows get a report instead of a bare SIGSEGV.
  *
  * Every thread that runs goroutines needs an alternate signal stack, since the
  * stack that overflowed has no room for a handler. */
@@ -36,14 +35,5 @@ void gust__fault_thread_fini(void);
 
 /* The goroutine of the calling thread; false if there is none. */
 bool gust__fault_whoami(gust__fault_who *ret_who);
-
-/* Follows frame records from `fp` while they lie in [low, high) and rise; the
- * return addresses found go to ret_pcs.  Works for a running stack and, from
- * &frame->fp of its gust__ctx_frame, for a parked one.  Signal handler safe. */
-size_t gust__frames_walk(const void *fp, const char *low, const char *high, void **ret_pcs,
-                         size_t max);
-
-/* Prints the caller's backtrace to stderr, one line per frame. */
-void gust__backtrace_print(void);
 
 #endif

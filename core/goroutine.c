@@ -8,67 +8,83 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/inject.h"
+#include "core/panic.h"
 #include "core/proc.h"
 
-#define SLAB_GS 64
-#define GFREE_MAX 64 /* a P with more gives half to the global list */
+#define GFREE_MAX 256 /* a P with more gives half to the global list */
+#define GFREE_BATCH (GFREE_MAX / 2)
 #define GOID_BATCH 16
 
-typedef struct slab {
-    struct slab *next;
-    G gs[SLAB_GS];
-} slab;
+_Atomic(gust__slab *) gust__slabs;
 
 static struct {
-    gust__lock lock; /* RANK_ALL_G */
-    slab *slabs;
+    gust__lock lock; /* RANK_ALL_G: gfree, and adding slabs */
     G *gfree;
 } all_g;
 
-static void gfree_push(G **list, G *g)
+static void slab_publish(gust__slab *s)
 {
-    g->link = *list;
-    *list = g;
+    gust__lock_take(&all_g.lock, RANK_ALL_G);
+    s->next = atomic_load_explicit(&gust__slabs, memory_order_relaxed);
+    /* Release: pairs with the acquire of reports, which take no lock. */
+    atomic_store_explicit(&gust__slabs, s, memory_order_release);
+    gust__lock_drop(&all_g.lock);
 }
 
-static G *gfree_pop(G **list)
+static void gfree_push(P *p, G *g)
 {
-    G *g = *list;
-    if (g)
-        *list = g->link;
+    g->link = p->gfree;
+    g->ahead = NULL;
+    p->gfree = g;
+    p->gfree_count++;
+}
+
+/* Its list must not be empty. */
+static G *gfree_pop(P *p)
+{
+    G *g = p->gfree;
+    gust__g_look_ahead(g);
+    p->gfree = g->link;
+    p->gfree_count--;
     return g;
+}
+
+static void gfree_take(P *p)
+{
+    gust__lock_take(&all_g.lock, RANK_ALL_G);
+    for (G *g; p->gfree_count < GFREE_BATCH && (g = all_g.gfree);) {
+        gust__g_look_ahead(g);
+        all_g.gfree = g->link;
+        gfree_push(p, g);
+    }
+    gust__lock_drop(&all_g.lock);
 }
 
 static int gfree_refill(P *p)
 {
-    gust__lock_take(&all_g.lock, RANK_ALL_G);
-    while (p->gfree_count < GFREE_MAX / 2 && all_g.gfree) {
-        gfree_push(&p->gfree, gfree_pop(&all_g.gfree));
-        p->gfree_count++;
-    }
-    gust__lock_drop(&all_g.lock);
+    gfree_take(p);
     if (p->gfree)
         return 0;
-    slab *s = calloc(1, sizeof *s);
+    gust__slab *s = gust__calloc(1, sizeof *s);
     if (!s)
         return -ENOMEM;
-    for (int i = SLAB_GS - 1; i >= 0; i--)
-        gfree_push(&p->gfree, &s->gs[i]);
-    p->gfree_count += SLAB_GS;
-    gust__lock_take(&all_g.lock, RANK_ALL_G);
-    s->next = all_g.slabs;
-    all_g.slabs = s;
-    gust__lock_drop(&all_g.lock);
+    for (int i = GUST__SLAB_GS - 1; i >= 0; i--)
+        gfree_push(p, &s->gs[i]);
+    slab_publish(s);
     return 0;
 }
 
+/* The list of all is long after a burst: who takes from it is told ahead. */
 static void gfree_spill(P *p)
 {
+    G *batch[GFREE_BATCH];
+    for (uint32_t i = 0; i < GFREE_BATCH; i++)
+        batch[i] = gfree_pop(p);
+    gust__g_chain(batch, GFREE_BATCH);
     gust__lock_take(&all_g.lock, RANK_ALL_G);
-    while (p->gfree_count > GFREE_MAX / 2) {
-        gfree_push(&all_g.gfree, gfree_pop(&p->gfree));
-        p->gfree_count--;
-    }
+    batch[GFREE_BATCH - 1]->link = all_g.gfree;
+    all_g.gfree = batch[0];
     gust__lock_drop(&all_g.lock);
 }
 
@@ -85,8 +101,7 @@ G *gust__g_new(P *p, const gust__spawn *how)
 {
     if (!p->gfree && gfree_refill(p) < 0)
         return NULL;
-    G *g = gfree_pop(&p->gfree);
-    p->gfree_count--;
+    G *g = gfree_pop(p);
     g->id = goid_next(p);
     g->fn = how->fn;
     g->arg = how->arg;
@@ -94,9 +109,13 @@ G *gust__g_new(P *p, const gust__spawn *how)
     g->spawn_pc = how->spawn_pc;
     g->stack_size = how->stack_size;
     g->system = how->system;
+    g->generation = atomic_load_explicit(&sched.generation, memory_order_relaxed);
+    g->context = how->context ? gust_context_ref(how->context) : NULL;
     g->wait = WAIT_NONE;
+    g->depth = 1;
     atomic_store_explicit(&g->select_done, 0, memory_order_relaxed);
-    atomic_store_explicit(&g->state, G_WAITING_START, memory_order_relaxed);
+    /* Release: pairs with the acquire in gust__g_look; the record is complete. */
+    atomic_store_explicit(&g->state, G_WAITING_START, memory_order_release);
     if (!g->system)
         gust__count(&p->spawned);
     return g;
@@ -116,19 +135,42 @@ int gust__go(const gust__spawn *how)
 
 int gust_go(void (*fn)(void *arg), void *arg)
 {
-    return gust__go(&(gust__spawn){.fn = fn, .arg = arg, .spawn_pc = __builtin_return_address(0)});
+    GUST__CALL();
+    return gust__go(&(gust__spawn){.fn = fn,
+                                   .arg = arg,
+                                   .context = gust__m()->curg->context,
+                                   .spawn_pc = __builtin_return_address(0)});
 }
 
 int gust_go_with(const gust_go_options *options, void (*fn)(void *arg), void *arg)
 {
+    GUST__CALL();
     size_t size = options->stack_size;
+    gust_context *own = gust__m()->curg->context;
     if (size && (size < GUST__STACK_SIZE_MIN || size > GUST__STACK_SIZE_MAX))
         return -EINVAL;
     return gust__go(&(gust__spawn){.fn = fn,
                                    .arg = arg,
                                    .name = options->name,
                                    .stack_size = size,
+                                   .context = options->context ? options->context : own,
                                    .spawn_pc = __builtin_return_address(0)});
+}
+
+static bool exit_commit(G *g, void *arg);
+
+/* In user code: what is deferred is the user's. */
+_Noreturn static void g_end(G *g)
+{
+    gust__unwind_all(g);
+    /* From here on it is not left half-way: once it is off the goroutine, nobody but
+     * this frame knows of the reference.  What frees a context's value may run in a
+     * call (gust/context.h). */
+    GUST__CALL();
+    if (g->context)
+        gust_context_unref(gust_context_swap(NULL));
+    gust__to_g0(exit_commit, NULL, true);
+    gust__fatal("a dead goroutine ran");
 }
 
 /* The bottom frame of every goroutine. */
@@ -136,8 +178,9 @@ static void g_main(void *arg)
 {
     G *g = arg;
     gust__ctx_entered();
+    gust__call_end(NULL); /* of the call that execute() began for it */
     g->fn(g->arg);
-    gust_goexit();
+    g_end(g);
 }
 
 int gust__g_attach(P *p, G *g)
@@ -149,34 +192,38 @@ int gust__g_attach(P *p, G *g)
     return 0;
 }
 
-/* On g0, after the goroutine has left its stack for good. */
+/* Commit, on g0: after the goroutine has left its stack for good. */
 static bool exit_commit(G *g, void *arg)
 {
     (void)arg;
     P *p = gust__m()->p;
     if (!g->system)
         gust__count(&p->exited);
+    gust__locked_exit(g);
     gust__ctx_fini(&g->ctx);
     gust__stack_put(&p->stacks, g->stack);
     g->stack = (gust__stack){0};
+    gust__starved_next(p);
     atomic_store_explicit(&g->state, G_DEAD, memory_order_relaxed);
-    gfree_push(&p->gfree, g);
-    if (++p->gfree_count > GFREE_MAX)
+    gfree_push(p, g);
+    if (p->gfree_count > GFREE_MAX)
         gfree_spill(p);
     return true;
 }
 
 _Noreturn void gust_goexit(void)
 {
-    gust__to_g0(exit_commit, NULL, true);
-    gust__fatal("a dead goroutine ran");
+    {
+        GUST__CALL(); /* panics where there is no goroutine, or no call allowed */
+    }
+    g_end(gust__g());
 }
 
 size_t gust_num_goroutines(void)
 {
     uint64_t exited = 0, spawned = 0;
-    /* Ends are summed first: the result may count one that has just ended, but
-     * is never negative. */
+    /* Ends are summed first, and seen with all that came before them: the result may
+     * count one that has just ended, but is never negative. */
     for (int i = 0; i < sched.nprocs; i++)
         exited += atomic_load_explicit(&sched.allp[i].exited, memory_order_acquire);
     for (int i = 0; i < sched.nprocs; i++)
@@ -187,6 +234,10 @@ size_t gust_num_goroutines(void)
 /* What an abandoned goroutine held. */
 static void g_abandon(G *g, gust__stack_cache *stacks)
 {
+    gust__unwind_drop(g);
+    gust__context_abandon(g->context);
+    if (!g->stack.low)
+        return;
     gust__ctx_fini(&g->ctx);
     if (g->stack_size) /* mapped for it alone, maybe: the arena would not unmap it */
         gust__stack_put(stacks, g->stack);
@@ -195,15 +246,14 @@ static void g_abandon(G *g, gust__stack_cache *stacks)
 void gust__g_teardown(void)
 {
     gust__stack_cache stacks = {0};
-    for (slab *s = all_g.slabs; s;) {
-        slab *next = s->next;
-        for (int i = 0; i < SLAB_GS; i++)
-            if (s->gs[i].stack.low)
-                g_abandon(&s->gs[i], &stacks);
+    gust__slab *s = atomic_exchange_explicit(&gust__slabs, NULL, memory_order_relaxed);
+    while (s) {
+        gust__slab *next = s->next;
+        for (int i = 0; i < GUST__SLAB_GS; i++)
+            g_abandon(&s->gs[i], &stacks);
         free(s);
         s = next;
     }
     gust__stack_cache_drain(&stacks);
-    all_g.slabs = NULL;
     all_g.gfree = NULL;
 }

@@ -1,17 +1,9 @@
-/* The futex side of the runtime's lock, and the rank check of debug builds.
- *
- * States of the word, and who makes each transition:
- *   0 free      --lock_take, spin_take-->  1 held
- *   0, 1, 2     --gust__lock_slow-->       2 held, and somebody may sleep
- *   1, 2        --lock_drop-->             0 free; from 2, one sleeper is woken
- * A woken thread takes the lock as 2, because it cannot know whether it was the
- * only sleeper: at worst one futex call too many, never one too few. */
+/* The lock's slow path, and the rank check of debug builds. */
 #include "core/lock.h"
 
-#include <linux/futex.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "core/sched.h"
 
@@ -19,16 +11,24 @@
  * within the first rounds; one that was preempted is not worth more waiting. */
 enum { SPIN_ROUNDS = 5, SPIN_PAUSES_FIRST = 4 };
 
+/* Then its CPU is better left to it, or to others. */
+#define NAP_NS_FIRST (20 * GUST_US)
+#define NAP_NS_MAX (1 * GUST_MS)
+
+bool gust__solo;
+
+static bool try_take(gust__lock *l)
+{
+    uint32_t word = atomic_load_explicit(&l->word, memory_order_relaxed);
+    /* Acquire: pairs with the release in gust__lock_drop. */
+    return word == 0 && atomic_compare_exchange_strong_explicit(
+                            &l->word, &word, 1, memory_order_acquire, memory_order_relaxed);
+}
+
 static bool spin_take(gust__lock *l)
 {
     for (unsigned round = 0; round < SPIN_ROUNDS; round++) {
-        uint32_t word = atomic_load_explicit(&l->word, memory_order_relaxed);
-
-        if (word == 2)
-            return false; /* somebody sleeps already: the wait is a long one */
-        /* Acquire: pairs with the release in gust__lock_drop. */
-        if (word == 0 && atomic_compare_exchange_strong_explicit(
-                             &l->word, &word, 1, memory_order_acquire, memory_order_relaxed))
+        if (try_take(l))
             return true;
         for (unsigned i = 0; i < (unsigned)SPIN_PAUSES_FIRST << round; i++)
             gust__cpu_relax();
@@ -38,18 +38,12 @@ static bool spin_take(gust__lock *l)
 
 void gust__lock_slow(gust__lock *l)
 {
-    if (spin_take(l))
-        return;
-    /* Acquire: pairs with the release in gust__lock_drop. */
-    while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
-        syscall(SYS_futex, &l->word, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
-}
-
-void gust__unlock_slow(gust__lock *l)
-{
-    /* The word is free already and the lock's memory may be gone if its next
-     * holder freed it: a wake at a stale address only wakes somebody early. */
-    syscall(SYS_futex, &l->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    struct timespec nap = {.tv_nsec = NAP_NS_FIRST};
+    while (!spin_take(l)) {
+        nanosleep(&nap, NULL);
+        if (nap.tv_nsec < NAP_NS_MAX)
+            nap.tv_nsec *= 2;
+    }
 }
 
 /* --- Ranks ----------------------------------------------------------------- */
@@ -78,6 +72,8 @@ static const char *rank_name(gust__rank rank)
     case RANK_DEADLINE: return "RANK_DEADLINE";
     case RANK_CHAN: return "RANK_CHAN";
     case RANK_WAITQ: return "RANK_WAITQ";
+    case RANK_POOL: return "RANK_POOL";
+    case RANK_CONTEXT: return "RANK_CONTEXT";
     case RANK_FD: return "RANK_FD";
     case RANK_POLLER: return "RANK_POLLER";
     case RANK_TIMERS: return "RANK_TIMERS";
@@ -107,6 +103,12 @@ __attribute__((noinline)) void gust__rank_push(gust__lock *l, gust__rank rank)
     held.at[held.count++] = (struct held){l, rank};
 }
 
+__attribute__((noinline)) void gust__solo_check(void)
+{
+    if (!gust__has_p())
+        gust__fatal("a lock of Ps is taken by a thread without one");
+}
+
 /* Locks are mostly dropped in reverse, so the search begins at the end. */
 __attribute__((noinline)) void gust__rank_pop(gust__lock *l)
 {
@@ -119,6 +121,11 @@ __attribute__((noinline)) void gust__rank_pop(gust__lock *l)
     for (; i < held.count; i++)
         held.at[i - 1] = held.at[i];
     held.count--;
+}
+
+__attribute__((noinline)) unsigned gust__locks_held(void)
+{
+    return held.count;
 }
 
 #endif

@@ -3,7 +3,6 @@
  * Each line goes out in a single write, so that lines of several threads, and
  * of other processes on the same terminal, do not mix. */
 #include <errno.h>
-#include <execinfo.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/backtrace.h"
+#include "core/chaos.h"
 #include "core/fault.h"
 #include "core/sched.h"
 
@@ -90,7 +91,8 @@ _Noreturn void gust__fatal(const char *format, ...)
     va_start(args, format);
     line_print("gust: ", format, args);
     va_end(args);
-    abort();
+    gust__chaos_print();
+    gust__dump_and_abort(true);
 }
 
 /* "goroutine 17 ("name"), started at ..."; nothing on a foreign thread. */
@@ -98,7 +100,6 @@ static void print_goroutine(void)
 {
     gust__fault_who who;
     char line[LINE_MAX_BYTES];
-    void *spawn_pc;
     int n;
 
     if (!gust__fault_whoami(&who))
@@ -110,18 +111,14 @@ static void print_goroutine(void)
         n = snprintf(line, sizeof line, "goroutine %llu, started at ",
                      (unsigned long long)who.goid);
     line_write(line, (size_t)n);
-    spawn_pc = (void *)(uintptr_t)who.spawn_pc;
-    backtrace_symbols_fd(&spawn_pc, 1, STDERR_FILENO);
+    gust__pc_print(STDERR_FILENO, who.spawn_pc);
 }
 
-_Noreturn void gust_panic(const char *format, ...)
+_Noreturn void gust__panic_die(const char *format, va_list args)
 {
-    va_list args;
-
-    va_start(args, format);
     line_print("panic: ", format, args);
-    va_end(args);
     print_goroutine();
-    gust__backtrace_print();
-    abort();
+    gust__chaos_print();
+    gust__backtrace_print(STDERR_FILENO, "");
+    gust__dump_and_abort(false);
 }

@@ -9,6 +9,8 @@
  * to the mount's root, and what does not exist says nothing. */
 #include "core/maxprocs.h"
 
+#include "core/inject.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -214,7 +216,7 @@ static int affinity_cpus(void)
 
 int gust__maxprocs_default(void)
 {
-    char *self = malloc(CGROUP_TEXT_MAX);
+    char *self = gust__malloc(CGROUP_TEXT_MAX);
     int cpus = affinity_cpus();
 
     if (self && read_text("/proc/self/cgroup", self, CGROUP_TEXT_MAX))

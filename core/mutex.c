@@ -16,7 +16,7 @@
  *              implies WOKEN);
  *   STARVING:  waiters >= 1; while unlocked the mutex is being handed over, and
  *              waiters still counts the one that gets or has got the token.
- * So a waiter whose deadline came must leave the count, or, if it is the only one
+ * So a waiter that gives up must leave the count, or, if it is the only one
  * that can take a token that is on its way, must take that (give_up).
  *
  * Unlocking and deciding whom to wake is one compare-and-swap, where Go has two
@@ -27,7 +27,7 @@
 
 #include "core/waitq.h"
 
-#define LOCKED 1u
+#define LOCKED 1u /* known to sync.h, whose inline functions are the fast paths */
 #define WOKEN 2u
 #define STARVING 4u
 #define WAITER 8u
@@ -61,13 +61,19 @@ static uint32_t waiters_in(uint32_t state)
 
 /* --- Tokens --------------------------------------------------------------- */
 
+/* How long a goroutine is willing to wait. */
+struct patience {
+    gust_time deadline;
+    bool steadfast; /* a cancellation does not matter */
+};
+
 /* Waits for a token.  first: queue in front, for a waiter that was woken before.
- * Errors: -ETIMEDOUT, -EAGAIN. */
-static int token_take(gust_mutex *m, bool first, gust_time deadline)
+ * Errors: those of gust__wait_linked. */
+static int token_take(gust_mutex *m, bool first, struct patience patience)
 {
     gust__waitlist *list = &m->waiters.list;
     gust__lock *lock = waitq_lock(&m->waiters);
-    gust__waiter w = {.elem = NULL};
+    gust__waiter w = {.steadfast = patience.steadfast};
     gust__lock_take(lock, RANK_WAITQ);
     if (m->tokens) {
         m->tokens--;
@@ -78,7 +84,7 @@ static int token_take(gust_mutex *m, bool first, gust_time deadline)
         waitlist_push_front(list, &w);
     else
         waitlist_push(list, &w);
-    return gust__wait_linked(list, lock, RANK_WAITQ, &w, deadline, WAIT_MUTEX);
+    return gust__wait_linked(list, lock, RANK_WAITQ, &w, patience.deadline, WAIT_MUTEX);
 }
 
 /* Gives a token.  Returns true if a goroutine got it and was made ready. */
@@ -128,7 +134,7 @@ static void take_over(gust_mutex *m, uint32_t old, bool starving)
     } while (!state_change(m, &old, new));
 }
 
-/* A waiter's deadline came.  Returns true if it is no waiter any more, false if a
+/* A waiter gives up.  Returns true if it is no waiter any more, false if a
  * token is on its way and nobody else could take it. */
 static bool leave(gust_mutex *m)
 {
@@ -147,8 +153,9 @@ static bool leave(gust_mutex *m)
 }
 
 /* Got a token too late, but a wake-up cannot be refused: takes the mutex if it is
- * to be had, or leaves it to whoever holds it now to wake another. */
-static int use_late_token(gust_mutex *m, gust_time deadline)
+ * to be had, or leaves it to whoever holds it now to wake another and returns
+ * `error`. */
+static int use_late_token(gust_mutex *m, int error)
 {
     uint32_t old = state_load(m);
     bool locked;
@@ -159,18 +166,18 @@ static int use_late_token(gust_mutex *m, gust_time deadline)
     do {
         locked = old & LOCKED;
     } while (!state_change(m, &old, (old | LOCKED) & ~WOKEN));
-    return locked ? deadline_error(deadline) : 0;
+    return locked ? error : 0;
 }
 
-/* Ends a wait whose deadline came.  Returns 0 if it got the mutex after all. */
-static int give_up(gust_mutex *m, gust_time deadline)
+/* Ends a wait with `error`.  Returns 0 if it got the mutex after all. */
+static int give_up(gust_mutex *m, int error)
 {
     while (!leave(m)) {
-        if (token_take(m, true, GUST_NOW) == 0)
-            return use_late_token(m, deadline);
+        if (token_take(m, true, (struct patience){GUST_NOW, true}) == 0)
+            return use_late_token(m, error);
         gust__yield_local(); /* the giver is about to put the token down */
     }
-    return deadline_error(deadline);
+    return error;
 }
 
 /* One goroutine's attempt to lock. */
@@ -210,8 +217,9 @@ static uint32_t wanted(const struct attempt *a, uint32_t old)
     return new;
 }
 
-static int lock_slow(gust_mutex *m, gust_time deadline)
+static int lock_slow(gust_mutex *m, struct patience patience)
 {
+    GUST__CALL();
     struct attempt a = {0};
     uint32_t old = state_load(m);
     for (;;) {
@@ -222,8 +230,9 @@ static int lock_slow(gust_mutex *m, gust_time deadline)
             return 0;
         if (!again)
             a.wait_start = gust_now();
-        if (token_take(m, again, deadline) < 0)
-            return give_up(m, deadline);
+        int error = token_take(m, again, patience);
+        if (error)
+            return give_up(m, error);
         a.starving = a.starving || gust_now() - a.wait_start > STARVING_NS_MIN;
         old = state_load(m);
         if (old & STARVING) {
@@ -243,25 +252,26 @@ static bool lock_fast(gust_mutex *m)
                                                    memory_order_relaxed);
 }
 
-void gust_mutex_lock(gust_mutex *m)
+void gust__mutex_lock_slow(gust_mutex *m)
 {
-    if (!lock_fast(m))
-        lock_slow(m, GUST_FOREVER);
+    lock_slow(m, (struct patience){GUST_FOREVER, true});
 }
 
 int gust_mutex_lock_until(gust_mutex *m, gust_time deadline)
 {
     if (lock_fast(m) || lock_if_free(m))
         return 0;
-    return deadline_passed(deadline) ? deadline_error(deadline) : lock_slow(m, deadline);
+    int refused = wait_refused(gust_context_current(), deadline);
+    return refused ? refused : lock_slow(m, (struct patience){deadline, false});
 }
 
 /* --- Unlock --------------------------------------------------------------- */
 
-static void unlock_slow(gust_mutex *m, uint32_t old)
+void gust__mutex_unlock_slow(gust_mutex *m)
 {
+    GUST__CALL();
+    uint32_t old = state_load(m), new;
     bool wake;
-    uint32_t new;
     do {
         if (!(old & LOCKED))
             gust_panic("unlock of unlocked mutex");
@@ -277,13 +287,4 @@ static void unlock_slow(gust_mutex *m, uint32_t old)
     } else if (wake) {
         token_give(m);
     }
-}
-
-void gust_mutex_unlock(gust_mutex *m)
-{
-    uint32_t old = LOCKED;
-    /* Release: pairs with the acquire in the lock that follows. */
-    if (!atomic_compare_exchange_strong_explicit(state_of(m), &old, 0, memory_order_release,
-                                                 memory_order_relaxed))
-        unlock_slow(m, old);
 }

@@ -28,10 +28,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/chaos.h"
+#include "core/context.h"
+#include "core/inject.h"
 #include "core/netpoll_backend.h"
 #include "core/sched.h"
 
 static const gust__backend *backend;
+static const gust__backend *imposed; /* by a test */
 
 /* The submission queue bounds a batch; the completion queue is what must not
  * overflow: one entry per connection that may become ready at once. */
@@ -70,8 +74,17 @@ static int choose_auto(void)
     return epoll_error;
 }
 
+void gust__netpoll_use(const gust__backend *b)
+{
+    imposed = b;
+}
+
 int gust__netpoll_choose(const char *mode)
 {
+    if (imposed) {
+        backend = imposed;
+        return 0;
+    }
     if (!mode || !*mode || strcmp(mode, "auto") == 0)
         return choose_auto();
     if (strcmp(mode, "uring") == 0)
@@ -93,12 +106,11 @@ static int bufs_init(gust__poller *p)
 {
     uint32_t count = gust__netpoll_limits_now.buf_count;
     size_t size = (size_t)count * GUST__BUF_SIZE;
-    gust__buf *bufs = calloc(count, sizeof *bufs);
+    gust__buf *bufs = gust__calloc(count, sizeof *bufs);
     if (!bufs)
         return -ENOMEM;
     /* Pages come as they are touched: most pollers never use all. */
-    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *memory = gust__mmap(NULL, size, MAP_NORESERVE);
     if (memory == MAP_FAILED) {
         free(bufs);
         return -ENOMEM;
@@ -114,7 +126,7 @@ static int bufs_init(gust__poller *p)
 
 int gust__poller_init(gust__poller *p)
 {
-    p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->wake_fd = gust__inject(INJECT_EVENTFD) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake_fd < 0)
         return -errno;
     int error = bufs_init(p);
@@ -162,7 +174,7 @@ void gust__poller_close(gust__poller *p)
 
 void gust__poller_sleep(gust__poller *p, int64_t timeout_ns)
 {
-    backend->sleep(p, timeout_ns);
+    backend->sleep(p, gust__chaos(8) ? 0 : timeout_ns);
 }
 
 void gust__poller_wake(gust__poller *p)
@@ -203,6 +215,12 @@ bool gust__poller_busy(gust__poller *p)
     return atomic_load_explicit(&p->in_flight, memory_order_seq_cst) > 0 || gust__poller_pending(p);
 }
 
+bool gust__poller_has_ops(gust__poller *p)
+{
+    return atomic_load_explicit(&p->in_flight, memory_order_seq_cst) > 0 ||
+           atomic_load_explicit(&p->finished, memory_order_relaxed);
+}
+
 /* --- Descriptors and buffers --------------------------------------------- */
 
 int gust__fd_init(gust__fd *f, int fd)
@@ -235,7 +253,7 @@ bool gust__op_claim(gust__op *op)
         return true;
     if (state != GUST__OP_CANCELED)
         gust__fatal("an operation was started in state %u", state);
-    op->res = -ECANCELED;
+    op->res = gust__op_error(op, -ECANCELED);
     return false;
 }
 
@@ -305,24 +323,13 @@ static bool wait_commit(G *g, void *arg)
     return backend->start(op, gust__poller_current());
 }
 
-/* The same for a deadline in the past.  Only the M that runs this reaps the
- * poller, so op is still there when start has returned. */
-static bool try_commit(G *g, void *arg)
-{
-    gust__op *op = arg;
-    if (!wait_commit(g, op))
-        return false;
-    gust__op_cancel(op);
-    return true;
-}
-
 /* io_uring cannot pick a buffer, accept or connect by a plain call without
  * blocking in it.  There, the request and its cancellation go together: the
  * kernel tries the one at once, and finds out that it would wait at the other. */
 static bool try_in_ring(gust__op *op)
 {
-    op->flags &= (uint8_t)~GUST__OP_DRAINED;
-    gust__park(try_commit, op, WAIT_IO);
+    op->flags = (uint8_t)((op->flags & ~GUST__OP_DRAINED) | GUST__OP_TRY);
+    gust__park(wait_commit, op, WAIT_IO);
     return op->res != -ECANCELED;
 }
 
@@ -357,19 +364,39 @@ static int wait_with_own_deadline(gust__op *op, gust_time deadline)
     return res;
 }
 
-/* The clock is not read here: for a deadline that has passed since the P's last
- * look at it, the timer fires at the next one. */
-static int op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
+static int wait_started(gust__op *op, gust__deadline *d, gust_time deadline)
 {
-    if (deadline != GUST_FOREVER && deadline <= gust__now_recent())
-        return wait_for_nothing(op, deadline);
-    if (try_first(op))
-        return op->res;
     if (deadline == GUST_FOREVER) {
         gust__park(wait_commit, op, WAIT_IO);
         return op->res;
     }
     return d ? wait_until(op, d, deadline) : wait_with_own_deadline(op, deadline);
+}
+
+/* The context may ask for the operation back from the first moment on: a start
+ * finds out that it was cancelled before. */
+static int wait_in_context(gust_context *c, gust__op *op, gust__deadline *d, gust_time deadline)
+{
+    gust__context_wait w = {.op = op};
+    if (!gust__context_wait_begin(c, &w, NULL, 0))
+        return gust__op_error(op, -ECANCELED);
+    int res = wait_started(op, d, deadline);
+    gust__context_wait_end(c, &w);
+    return res;
+}
+
+/* The clock is not read here: for a deadline that has passed since the P's last
+ * look at it, the timer fires at the next one. */
+static int op_wait(gust__op *op, gust__deadline *d, gust_time deadline)
+{
+    gust_context *context = deadline == GUST_NOW ? NULL : gust_context_current();
+    if (context && gust__context_canceled(context))
+        return -ECANCELED;
+    if (deadline != GUST_FOREVER && deadline <= gust__now_recent())
+        return wait_for_nothing(op, deadline);
+    if (try_first(op))
+        return op->res;
+    return context ? wait_in_context(context, op, d, deadline) : wait_started(op, d, deadline);
 }
 
 int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline)

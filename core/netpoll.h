@@ -88,6 +88,8 @@ enum {
     GUST__OP_MULTISHOT = 4, /* ACCEPT: `more` is called for each socket until the
                                terminal completion, whose res is no socket: 0 if the
                                kernel wants to be asked again, else an error */
+    GUST__OP_TRY = 8,       /* io_uring: cancelled as it is started, in one step: does what
+                               can be done without waiting */
 };
 
 typedef enum gust__op_state {
@@ -171,7 +173,8 @@ bool gust__deadline_end(gust__deadline *d);
  * cancelled.  `d` may be NULL: then a deadline on the stack is used.  Returns
  * op->res, with -ETIMEDOUT (-EAGAIN for GUST_NOW) in the place of -ECANCELED
  * if it was the deadline that won; -ECANCELED if somebody else's gust__op_cancel
- * did.  A send cut short by either returns the bytes it has sent, if any.  With
+ * did, or the goroutine's context is cancelled: then, unless with GUST_NOW, op is
+ * not even tried.  A send cut short by either returns the bytes it has sent, if any.  With
  * GUST_NOW the op is tried and never waits; with another deadline in the past it
  * waits at most for the P's next look at its timers.
  * From a goroutine; op->done must be NULL, and so no MULTISHOT. */
@@ -215,6 +218,10 @@ extern const gust__backend gust__backend_epoll;
  * is open.  Errors: -EINVAL for an unknown mode; what the backend answered. */
 int gust__netpoll_choose(const char *mode);
 
+/* For tests: the backend that gust__netpoll_choose takes whatever it is asked for;
+ * NULL: it chooses again.  While no poller is open. */
+void gust__netpoll_use(const gust__backend *b);
+
 /* "io_uring" or "epoll"; "" before the choice.  Any thread. */
 const char *gust__netpoll_name(void);
 
@@ -250,14 +257,17 @@ bool gust__poller_pending(gust__poller *p);
 /* Completes what the kernel has reported, with no system call in the usual case:
  * each op's done is called, or its goroutine made ready on the current P by
  * gust__ready_tail.  Returns how many results it handed out; a bounded number,
- * there may be more.  By the P's owner, on g0.
+ * there may be more.  On g0 of an M with a P, the poller's
+ * owner or one that looks after a P which is stuck; what becomes runnable is the
+ * caller's.
  *
  * The idle loop is: reap; nothing runnable: sleep; reap.  It costs one system
  * call, since sleep submits and waits in one. */
 int gust__poller_reap(gust__poller *p);
 
 /* Hands queued requests to the kernel, lets it report what is ready, and reaps.
- * For a P that stays busy, every few dispatches.  By the P's owner, on g0. */
+ * For a P that stays busy, every few dispatches, or one that is stuck.  By whom:
+ * as gust__poller_reap. */
 int gust__poller_poll(gust__poller *p);
 
 /* Hands queued requests to the kernel, if there are any.  Before the P changes
@@ -266,5 +276,9 @@ void gust__poller_submit(gust__poller *p);
 
 /* True if operations are in flight: somebody has to watch this poller.  Any thread. */
 bool gust__poller_busy(gust__poller *p);
+
+/* True if the poller has an operation whose owner has not been told the result:
+ * exactly that, if nobody has the poller's P and the caller holds sched.lock. */
+bool gust__poller_has_ops(gust__poller *p);
 
 #endif

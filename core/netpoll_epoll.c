@@ -64,19 +64,20 @@ static void epoll_fd_fini(gust__fd *f)
 }
 
 /* Under d->lock.  The number of parked ops moves with the descriptor. */
-static void move_home(gust__desc *d, gust__epoll *p)
+static int move_home(gust__desc *d, gust__epoll *p)
 {
     gust__epoll *old = d->home;
     int parked = (d->op[DIR_READ] != NULL) + (d->op[DIR_WRITE] != NULL);
     if (parked == 2 && d->op[DIR_READ] == d->op[DIR_WRITE])
         parked = 1;
-    /* If it cannot be added it stays where it is: served late, but served. */
-    if (gust__epoll_ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d)) < 0)
-        return;
+    int error = gust__epoll_ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d));
+    if (error)
+        return error;
     gust__epoll_ctl(old, EPOLL_CTL_DEL, d->fd, 0, 0);
     d->home = p;
     gust__in_flight_add(&p->base, parked);
     gust__in_flight_add(&old->base, -parked);
+    return 0;
 }
 
 /* Under d->lock, after an op was parked.  An epoll instance in which nobody
@@ -84,10 +85,11 @@ static void move_home(gust__desc *d, gust__epoll *p)
  * raised before, and the sleeper lowers `sleepers` before it looks at in_flight
  * (both sequentially consistent): either we see that it is gone, or it sees that
  * there is something to watch. */
-static void stay_watched(gust__desc *d, gust__epoll *p)
+static int stay_watched(gust__desc *d, gust__epoll *p)
 {
     if (d->home != p && atomic_load_explicit(&d->home->sleepers, memory_order_seq_cst) == 0)
-        move_home(d, p);
+        return move_home(d, p);
+    return 0;
 }
 
 /* Under d->lock.  Makes epoll report again what is ready now. */
@@ -169,7 +171,13 @@ static bool start_locked(gust__desc *d, gust__op *op, gust__epoll *p)
         return false;
     }
     park(d, op);
-    stay_watched(d, p);
+    int error = stay_watched(d, p);
+    if (error) {
+        /* Nobody may look where it is: an error now is better than no answer. */
+        unpark(d, op);
+        op->res = gust__op_error(op, error);
+        return false;
+    }
     if (multishot)
         ask_again(d);
     return true;

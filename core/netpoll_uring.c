@@ -1,7 +1,8 @@
 /* The io_uring backend: one ring per P, which travels with it.
  *
  * Who touches the ring: the M that has the P; an M that sleeps in it, having
- * given the P away; and any M that cancels an operation held here.  So all of it
+ * given the P away; an idle M, if the P is stuck; and any M that cancels an
+ * operation held here.  So all of it
  * is under base.lock, which is free in practice, and no lock is held while a
  * thread sleeps in io_uring_enter.
  *
@@ -90,6 +91,18 @@ static void push_op(gust__uring *p, gust__op *op)
     in_flight_add_locked(p, 1);
 }
 
+/* Under base.lock. */
+static void push_cancel(gust__uring *p, gust__op *op)
+{
+    atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
+    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
+    io_uring_prep_cancel64(sqe, (uintptr_t)op | URING_TAG_OP, 0);
+    sqe->user_data = (uintptr_t)op | URING_TAG_CANCEL;
+    gust__ring_push(&p->ring);
+    op->cqes++;
+    in_flight_add_locked(p, 1);
+}
+
 static bool uring_start(gust__op *op, gust__poller *base)
 {
     gust__lock_take(&base->lock, RANK_POLLER);
@@ -97,19 +110,10 @@ static bool uring_start(gust__op *op, gust__poller *base)
     bool claimed = gust__op_claim(op);
     if (claimed)
         push_op(gust__uring_of(base), op);
+    if (claimed && (op->flags & GUST__OP_TRY))
+        push_cancel(gust__uring_of(base), op);
     gust__lock_drop(&base->lock);
     return claimed;
-}
-
-/* Under base.lock. */
-static void push_cancel(gust__uring *p, gust__op *op)
-{
-    struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
-    io_uring_prep_cancel64(sqe, (uintptr_t)op | URING_TAG_OP, 0);
-    sqe->user_data = (uintptr_t)op | URING_TAG_CANCEL;
-    gust__ring_push(&p->ring);
-    op->cqes++;
-    in_flight_add_locked(p, 1);
 }
 
 /* On another P's ring the request is submitted at once, from here: its owner may
@@ -119,7 +123,6 @@ static void uring_cancel(gust__op *op)
     gust__uring *p = gust__uring_of(op->home);
     gust__lock_take(&p->base.lock, RANK_POLLER);
     if (gust__op_state_now(op) == GUST__OP_INFLIGHT) {
-        atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
         push_cancel(p, op);
         if (&p->base != gust__poller_current())
             gust__ring_submit(&p->ring);
@@ -138,12 +141,14 @@ typedef struct result {
 
 typedef struct results {
     uint32_t len;
+    bool has_more;
     result list[2 * URING_REAP_MAX]; /* the last socket of a multishot makes two */
 } results;
 
 static void add_result(results *rs, gust__op *op, int32_t res, bool more)
 {
     rs->list[rs->len++] = (result){op, res, more};
+    rs->has_more |= more;
 }
 
 static void take_buffer(gust__uring *p, gust__op *op, const struct io_uring_cqe *cqe)
@@ -217,8 +222,14 @@ static void completed(gust__uring *p, const struct io_uring_cqe *cqe, results *r
     }
 }
 
-static int hand_out(const results *rs)
+/* With base.lock held, which is dropped here.  Until the last of several results
+ * of one op is handed out no other M takes completions off this ring: its DONE
+ * must come after every `more`. */
+static int hand_out_locked(gust__uring *p, const results *rs)
 {
+    /* Relaxed: read and set under the lock. */
+    atomic_store_explicit(&p->handing_out, rs->has_more, memory_order_relaxed);
+    gust__lock_drop(&p->base.lock);
     for (uint32_t i = 0; i < rs->len; i++) {
         const result *r = &rs->list[i];
         if (r->more)
@@ -226,6 +237,9 @@ static int hand_out(const results *rs)
         else
             gust__op_finish(r->op);
     }
+    /* Release: pairs with the acquire in uring_reap. */
+    if (rs->has_more)
+        atomic_store_explicit(&p->handing_out, false, memory_order_release);
     return (int)rs->len;
 }
 
@@ -235,9 +249,14 @@ static int uring_reap(gust__poller *base)
     struct io_uring_cqe cqes[URING_REAP_MAX];
     results rs;
     rs.len = 0;
+    rs.has_more = false;
     if (!gust__ring_ready(&p->ring) && !gust__ring_flagged(&p->ring))
         return 0;
     gust__lock_take(&base->lock, RANK_POLLER);
+    if (atomic_load_explicit(&p->handing_out, memory_order_acquire)) {
+        gust__lock_drop(&base->lock);
+        return 0;
+    }
     if (!gust__ring_ready(&p->ring))
         gust__ring_collect(&p->ring);
     uint32_t n = gust__ring_take(&p->ring, cqes, URING_REAP_MAX);
@@ -246,8 +265,7 @@ static int uring_reap(gust__poller *base)
     /* After the places are free: what has overflowed can come in. */
     if (gust__ring_flagged(&p->ring))
         gust__ring_collect(&p->ring);
-    gust__lock_drop(&base->lock);
-    return hand_out(&rs);
+    return hand_out_locked(p, &rs);
 }
 
 /* --- Submitting, sleeping, waking ---------------------------------------- */

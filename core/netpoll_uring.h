@@ -30,6 +30,7 @@ typedef struct gust__uring {
     uint64_t wake_generation; /* of the wake poll that counts */
     bool wake_armed;          /* it is in the kernel */
     pthread_t wake_thread;    /* which thread has submitted it */
+    _Atomic bool handing_out; /* results of a multishot; cleared without the lock */
 } gust__uring;
 
 static inline gust__uring *gust__uring_of(gust__poller *p)

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/chaos.h"
+#include "core/demote.h"
 #include "core/fault.h"
+#include "core/inject.h"
 #include "core/maxprocs.h"
+#include "core/panic.h"
 #include "core/proc.h"
 
 typedef struct run_config {
@@ -77,8 +81,13 @@ static int read_config(run_config *ret_config)
         ret_config->maxprocs = gust__maxprocs_default();
     else if (gust__maxprocs_parse(procs, &ret_config->maxprocs) < 0)
         return bad_env("GUST_MAXPROCS", procs, "wants a number from 1 to 1024");
+    const char *trace = getenv("GUST_SCHEDTRACE");
+    if (gust__schedtrace_setup(trace) < 0)
+        return bad_env("GUST_SCHEDTRACE", trace, "wants milliseconds, from 1 to 86400000");
     int err = read_stack_size(&ret_config->stack_size);
-    return err < 0 ? err : read_guard(&ret_config->guard);
+    if (err == 0)
+        err = read_guard(&ret_config->guard);
+    return err < 0 ? err : gust__chaos_setup();
 }
 
 /* --- Ps ------------------------------------------------------------------ */
@@ -100,20 +109,22 @@ static void procs_close(int opened)
 static int procs_open(int n)
 {
     size_t size = (size_t)n * sizeof(P);
-    P *ps = aligned_alloc(alignof(P), size);
+    P *ps = gust__aligned_alloc(alignof(P), size);
     if (!ps)
         return -ENOMEM;
     memset(ps, 0, size);
-    sched = (gust__sched){.allp = ps, .nprocs = n};
+    sched = (gust__sched){.allp = ps, .nprocs = n, .clock = gust_now()};
     for (int i = 0; i < n; i++) {
         P *p = &ps[i];
         p->id = i;
-        p->seen.syscalltick = UINT32_MAX; /* sysmon has not seen call 0 yet */
-        atomic_init(&p->timers.earliest, GUST_FOREVER);
-        int err = gust__poller_open(&p->poller);
+        p->seen.syscalltick = UINT32_MAX; /* sysmon has not seen call 0 yet, */
+        p->seen.schedtick = UINT32_MAX;   /* nor slice 0 */
+        int err = gust__timers_init(&p->timers);
+        if (err == 0)
+            err = gust__poller_open(&p->poller);
         if (err < 0) {
-            gust__log("cannot open the poller of P %d of %d: %s", i, n, strerrordesc_np(-err));
-            procs_close(i);
+            gust__log("cannot make P %d of %d: %s", i, n, strerrordesc_np(-err));
+            procs_close(i + 1); /* which accepts a part of one */
             return err;
         }
     }
@@ -126,6 +137,7 @@ static void run_main(void *arg)
 {
     main_call *call = arg;
     call->result = call->fn(call->arg);
+    gust__unwind_all(gust__g());
     /* Release: pairs with the acquire in gust__sysmon; publishes the result. */
     atomic_store_explicit(&sched.stopping, 1, memory_order_seq_cst);
     gust__note_wake(&sched.sysmon_note);
@@ -172,27 +184,37 @@ static int run(int (*main_fn)(void *arg), void *arg)
     int err = read_config(&config);
     if (err < 0)
         return err;
+    if ((err = gust__inject_from_env()) < 0)
+        return err;
     if ((err = gust__netpoll_choose(getenv("GUST_NETPOLL"))) < 0)
         return err;
     gust__stack_setup(config.stack_size, config.guard);
     if ((err = procs_open(config.maxprocs)) < 0)
         return err;
     gust__fault_install(fault_who);
+    gust__layout_setup();
+    gust__dump_install();
+    gust__demote_setup();
 
     main_call call = {.fn = main_fn, .arg = arg};
+    gust__solo = sched.nprocs == 1;
     err = start_main(&call);
     if (err == 0)
         gust__sysmon();
     else
         gust__log("cannot start the main goroutine: %s", strerrordesc_np(-err));
     gust__signals_fini();
+    gust__dump_uninstall();
+    gust__demote_teardown();
     if (!gust__threads_stop()) {
         gust__log("goroutines still block in foreign code: their threads are left behind");
         return call.result;
     }
+    gust__solo = false;
     gust__fault_uninstall();
     procs_close(sched.nprocs);
     gust__signals_close();
+    gust__dump_uninstall(); /* again: that may have brought the handler back */
     gust__g_teardown();
     gust__stack_teardown();
     return err < 0 ? err : call.result;

@@ -3,29 +3,6 @@
 
 #include "core/proc.h"
 
-void gust__glist_push(gust__glist *l, G *g)
-{
-    g->link = NULL;
-    if (l->tail)
-        l->tail->link = g;
-    else
-        l->head = g;
-    l->tail = g;
-    l->count++;
-}
-
-G *gust__glist_pop(gust__glist *l)
-{
-    G *g = l->head;
-    if (!g)
-        return NULL;
-    l->head = g->link;
-    if (!l->head)
-        l->tail = NULL;
-    l->count--;
-    return g;
-}
-
 static G *slot_load(gust__runq *q, uint32_t i)
 {
     return atomic_load_explicit(&q->slots[i % GUST__RUNQ_SIZE], memory_order_relaxed);
@@ -40,7 +17,7 @@ static void slot_store(gust__runq *q, uint32_t i, G *g)
  * faster and there is room now. */
 static bool spill_half(gust__runq *q, G *g, uint32_t head, gust__glist *out)
 {
-    G *batch[GUST__RUNQ_SIZE / 2];
+    G *batch[GUST__RUNQ_SIZE / 2 + 1];
     for (uint32_t i = 0; i < GUST__RUNQ_SIZE / 2; i++)
         batch[i] = slot_load(q, head + i);
     /* Release, as in grab(): the slots have been read before they are free.  The
@@ -48,9 +25,8 @@ static bool spill_half(gust__runq *q, G *g, uint32_t head, gust__glist *out)
     if (!atomic_compare_exchange_strong_explicit(&q->head, &head, head + GUST__RUNQ_SIZE / 2,
                                                  memory_order_release, memory_order_relaxed))
         return false;
-    for (uint32_t i = 0; i < GUST__RUNQ_SIZE / 2; i++)
-        gust__glist_push(out, batch[i]);
-    gust__glist_push(out, g);
+    batch[GUST__RUNQ_SIZE / 2] = g;
+    gust__glist_push_all(out, batch, GUST__RUNQ_SIZE / 2 + 1);
     return true;
 }
 
@@ -76,30 +52,49 @@ void gust__runq_push(gust__runq *q, G *g, gust__glist *ret_overflow)
 G *gust__runq_set_next(gust__runq *q, G *g)
 {
     /* Release: publishes g to the acquire in steal_next.  What comes back is a G
-     * of our own, or NULL. */
+     * of our own, or NULL.  Thieves only make it NULL: if it is, it stays so. */
+    if (gust__solo || !atomic_load_explicit(&q->runnext, memory_order_relaxed)) {
+        G *before = atomic_load_explicit(&q->runnext, memory_order_relaxed);
+        atomic_store_explicit(&q->runnext, g, memory_order_release);
+        return before;
+    }
     return atomic_exchange_explicit(&q->runnext, g, memory_order_release);
+}
+
+/* Only thieves change a non-NULL runnext, and only to NULL. */
+static bool take_next(gust__runq *q, G *next)
+{
+    if (!gust__solo)
+        return atomic_compare_exchange_strong_explicit(&q->runnext, &next, NULL,
+                                                       memory_order_acquire, memory_order_relaxed);
+    atomic_store_explicit(&q->runnext, NULL, memory_order_relaxed);
+    return true;
+}
+
+/* Release: the slot has been read before the owner's next push (us) or a thief's
+ * view of head moves on. */
+static bool take_head(gust__runq *q, uint32_t *head)
+{
+    if (!gust__solo)
+        return atomic_compare_exchange_weak_explicit(&q->head, head, *head + 1,
+                                                     memory_order_acq_rel, memory_order_acquire);
+    atomic_store_explicit(&q->head, *head + 1, memory_order_release);
+    return true;
 }
 
 G *gust__runq_pop(gust__runq *q, bool *ret_inherit)
 {
     G *next = atomic_load_explicit(&q->runnext, memory_order_relaxed);
-    /* Only thieves change a non-NULL runnext, and only to NULL. */
-    *ret_inherit = false;
-    if (next && atomic_compare_exchange_strong_explicit(
-                    &q->runnext, &next, NULL, memory_order_acquire, memory_order_relaxed)) {
-        *ret_inherit = true;
+    *ret_inherit = next && take_next(q, next);
+    if (*ret_inherit)
         return next;
-    }
     /* Acquire: pairs with the thieves' release of head. */
     uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
     for (;;) {
         if (head == atomic_load_explicit(&q->tail, memory_order_relaxed))
             return NULL;
         G *g = slot_load(q, head);
-        /* Release: the slot has been read before the owner's next push (us) or
-         * a thief's view of head moves on. */
-        if (atomic_compare_exchange_weak_explicit(&q->head, &head, head + 1, memory_order_acq_rel,
-                                                  memory_order_acquire))
+        if (take_head(q, &head))
             return g;
     }
 }

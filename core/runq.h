@@ -2,7 +2,8 @@
  * `runnext` in front of it (Go's runqput, runqget and runqgrab).
  *
  * Always: tail - head <= RUNQ_SIZE, and slots in [head, tail) hold runnable Gs.
- * The owner P pushes at tail; the owner and thieves take from head by CAS.
+ * The owner P pushes at tail; the owner and thieves take from head by CAS (with one
+ * P, where there are no thieves, by a plain store).
  * runnext, when set, runs before the ring; thieves may take it last. */
 #ifndef GUST_CORE_RUNQ_H
 #define GUST_CORE_RUNQ_H
@@ -53,8 +54,5 @@ static inline uint32_t gust__runq_len(gust__runq *q)
     return atomic_load_explicit(&q->tail, memory_order_relaxed) -
            atomic_load_explicit(&q->head, memory_order_relaxed);
 }
-
-void gust__glist_push(gust__glist *l, G *g);
-G *gust__glist_pop(gust__glist *l);
 
 #endif

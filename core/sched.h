@@ -7,8 +7,9 @@
  * States of a G, and who makes each transition:
  *   WAITING_START --execute (attaches a stack)--> RUNNING
  *   RUNNABLE      --execute-->                    RUNNING
- *   RUNNING       --gust__park (commit on g0)-->  PARKED
- *   RUNNING       --gust_yield-->                 RUNNABLE (global queue)
+ *   RUNNING       --gust__park (then commit)-->   PARKED
+ *   RUNNING       --gust_yield-->                 RUNNABLE (global queue), unless
+ *                                                 nobody else wants the P
  *   RUNNING       --gust_blocking_begin-->        BLOCKING (foreign code)
  *   BLOCKING      --gust_blocking_end-->          RUNNING, or RUNNABLE without a P
  *   PARKED        --gust__ready-->                RUNNABLE
@@ -19,15 +20,16 @@
 #define GUST_CORE_SCHED_H
 
 #include <gust/runtime.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 
+#include "core/call.h"
 #include "core/ctx.h"
 #include "core/lock.h"
 #include "core/netpoll.h"
 #include "core/stack.h"
 #include "core/timers.h"
 
-typedef struct gust__m M;
 typedef struct gust__p P;
 
 typedef enum gust__gstate {
@@ -48,14 +50,20 @@ typedef enum gust__wait {
     WAIT_SELECT,
     WAIT_MUTEX,
     WAIT_WAITGROUP,
+    WAIT_RWMUTEX_READ,
+    WAIT_RWMUTEX_WRITE,
+    WAIT_COND,
+    WAIT_SEMAPHORE,
     WAIT_SLEEP,
     WAIT_IO,
 } gust__wait;
 
 const char *gust__wait_name(gust__wait why);
 
-/* Runs on g0 after the goroutine's context is saved; false: do not park after
- * all, continue at once.  Must not touch the goroutine's stack once it has
+/* Runs on the same thread once the goroutine has left its stack: on g0, or on the
+ * stack of the goroutine that runs next (gust__g() is not the one that parks).
+ * False: it does not park after all, and goes on, at once or as the P's next.  Must not
+ * touch the goroutine's stack once it has
  * published the goroutine to anyone: it may be running again. */
 typedef bool gust__commit_fn(G *g, void *arg);
 
@@ -79,6 +87,14 @@ void gust__ready_tail(G *g);
  * never had to look).  For decisions that a timer will correct; from an M with a P. */
 gust_time gust__now_recent(void);
 
+/* The clock of a simulation; NULL: CLOCK_MONOTONIC.  Set while no runtime runs.
+ * sysmon, which watches threads by the real time, rests while there is one. */
+typedef gust_time gust__clock(void);
+extern gust__clock *gust__clock_simulated;
+
+/* Is the calling thread an M that has a P, and keeps it until the call is over? */
+bool gust__has_p(void);
+
 /* The calling goroutine; NULL on g0 and on foreign threads. */
 G *gust__g(void);
 
@@ -97,22 +113,21 @@ _Atomic uint32_t *gust__g_select_done(G *g);
 
 uint32_t gust__rand(void); /* per M, fast, not for secrets */
 
-/* Prints to stderr like printf, a line "gust: ..."; then aborts.  For broken
- * invariants. Signal-handler safe except for the format's own conversions. */
+/* Prints to stderr like printf, a line "gust: ...", then a backtrace and all
+ * goroutines; then aborts.  For broken invariants. Signal-handler safe except for
+ * the format's own conversions. */
 _Noreturn void gust__fatal(const char *format, ...) GUST_PRINTF(1, 2);
+
+/* The end of every report that ends the process: a dump to stderr and abort().
+ * `current_too`: with the calling goroutine, or the backtrace if there is none; it
+ * has not been reported yet.  If threads come here at
+ * the same time, the first one dumps.  Signal handler safe. */
+_Noreturn void gust__dump_and_abort(bool current_too);
+
+/* The end of a panic that nobody recovers: prints it and aborts. */
+_Noreturn void gust__panic_die(const char *format, va_list args) GUST_PRINTF(1, 0);
 
 /* One line through the log hook. */
 void gust__log(const char *format, ...) GUST_PRINTF(1, 2);
-
-/* What happened since gust_run began.  Sums over all Ms; any thread. */
-typedef struct gust__stats {
-    uint64_t steals;  /* successful steals of at least one G */
-    uint64_t wakes;   /* idle Ps woken for surplus work */
-    uint64_t retakes; /* Ps taken by sysmon from announced blocking calls */
-    uint64_t threads; /* Ms started, the first one included */
-    uint64_t spins;   /* times an M began to spin */
-    uint64_t sleeps;  /* times an M went to sleep in its poller */
-} gust__stats;
-void gust__stats_read(gust__stats *ret_stats);
 
 #endif

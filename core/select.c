@@ -7,11 +7,15 @@
  *      once, and try again.  Now "nothing is ready" is true at one moment, which
  *      is what a default (GUST_NOW) and going to sleep both need.
  *   3. Link one waiter per case, park; the commit function drops the locks.
- *   4. Awake: lock all again, unlink what is left, find the waiter that was served.
+ *   4. Awake: unlink the waiters that are left, each under its channel's lock, and
+ *      find the one that was served.
  *
  * Wakers that hold different channels' locks compete for the claim word of the
- * goroutine; the alarm of the deadline is one of them.  A waker looks at a waiter
+ * goroutine; the alarm is one of them.  A waker looks at a waiter
  * only under its channel's lock, so after step 4 nobody can see them.
+ *
+ * With a single P (gust__solo) nothing happens between step 1 and the park: step 2
+ * is left out, and its locks with it.
  *
  * Step 1 is not in Go: with every channel locked, a select of four costs eight
  * atomic operations at least, even when the first channel tried is ready. */
@@ -19,6 +23,7 @@
 #include <stdlib.h>
 
 #include "core/chan.h"
+#include "core/inject.h"
 
 /* Up to this many cases a select needs no memory but its stack frame. */
 #define SELECT_SMALL 16
@@ -31,6 +36,7 @@ struct select {
     uint16_t *lock_order;  /* [live] the same by rising channel address */
     gust__waiter *waiters; /* [count] by index of the case */
     gust__alarm alarm;
+    void *heap; /* what a panic has to free */
 };
 
 /* --- Order ---------------------------------------------------------------- */
@@ -85,7 +91,7 @@ static void sift_down(struct select *s, size_t place, size_t len)
     }
 }
 
-/* Quickest for a few, and at once done if they are in order already. */
+/* Quickest for a few. */
 static void insertion_sort(struct select *s)
 {
     for (size_t i = 1; i < s->live; i++)
@@ -105,13 +111,22 @@ static void heap_sort(struct select *s)
 }
 
 /* Begins in the order of the cases, not of the draw: a program's next select then
- * takes the same branches. */
+ * takes the same branches.  Often that is the order of the addresses already. */
 static void sort_lock_order(struct select *s)
 {
+    const gust_chan *last = NULL;
     size_t live = 0;
-    for (size_t i = 0; i < s->count; i++)
-        if (s->cases[i].chan)
-            s->lock_order[live++] = (uint16_t)i;
+    bool sorted = true;
+    for (size_t i = 0; i < s->count; i++) {
+        const gust_chan *c = s->cases[i].chan;
+        if (!c)
+            continue;
+        s->lock_order[live++] = (uint16_t)i;
+        sorted &= c >= last;
+        last = c;
+    }
+    if (sorted)
+        return;
     if (live <= SELECT_SMALL)
         insertion_sort(s);
     else
@@ -123,6 +138,7 @@ static void sort_lock_order(struct select *s)
 static void lock_all(struct select *s)
 {
     gust_chan *last = NULL;
+    sort_lock_order(s);
     for (size_t i = 0; i < s->live; i++) {
         gust_chan *c = chan_at(s, i);
         if (c != last)
@@ -135,7 +151,7 @@ static void lock_all(struct select *s)
 static void unlock_all(struct select *s)
 {
     gust_chan *held = NULL;
-    size_t live = s->live;
+    size_t live = gust__solo ? 0 : s->live;
     for (size_t i = 0; i < live; i++) {
         gust_chan *c = chan_at(s, i);
         if (held && c != held)
@@ -162,8 +178,10 @@ static int finish(struct select *s, size_t index, gust__chan_try did, gust__wait
     gust_case *k = &s->cases[index];
     if (k->op == GUST_RECV)
         k->received = did == TRY_DONE;
-    else if (did == TRY_CLOSED)
+    else if (did == TRY_CLOSED) {
+        free(s->heap);
         gust_panic("send on closed channel");
+    }
     if (peer)
         gust__ready(peer->g);
     return (int)index;
@@ -196,6 +214,8 @@ static int try_one_by_one(struct select *s)
 /* Step 2.  Returns a case's index with all locks dropped, or -1 with all held. */
 static int try_all_locked(struct select *s)
 {
+    if (gust__solo)
+        return -1;
     lock_all(s);
     for (size_t i = 0; i < s->live; i++) {
         size_t index = s->poll_order[i];
@@ -214,11 +234,13 @@ static gust__waitlist *case_list(const gust_case *k)
     return k->op == GUST_SEND ? &k->chan->sendq : &k->chan->recvq;
 }
 
+/* In the order of the draw: of several cases with one channel the first in its queue
+ * will be served, and that is to be chance as well. */
 static void link_all(struct select *s, G *g)
 {
     _Atomic uint32_t *claim = claim_open(g);
     for (size_t i = 0; i < s->live; i++) {
-        size_t index = s->lock_order[i];
+        size_t index = s->poll_order[i];
         gust_case *k = &s->cases[index];
         s->waiters[index] = (gust__waiter){.g = g, .claim = claim, .elem = k->elem};
         waitlist_push(case_list(k), &s->waiters[index]);
@@ -226,52 +248,55 @@ static void link_all(struct select *s, G *g)
 }
 
 /* Once the alarm is set, or the first lock dropped, the goroutine may be awake.
- * It takes all the locks before it leaves gust_select, so it cannot get past the
- * last one that is dropped here; without any channel there is nothing to touch
- * after the alarm. */
+ * Before it leaves gust_select it takes the lock of every channel but the one that
+ * served it.  So it cannot get past the last one that is dropped here, unless that
+ * is the one; then it was served after that drop.  Without any channel there is
+ * nothing to touch after the alarm. */
 static bool commit_select(G *g, void *arg)
 {
     struct select *s = arg;
     size_t live = s->live;
     (void)g;
-    alarm_set(&s->alarm);
+    bool parked = gust__alarm_set(&s->alarm);
     if (live)
         unlock_all(s);
-    return true;
+    return parked;
 }
 
-/* Step 4.  Returns the index of the case that was served or -1; *ret_outcome. */
+/* Step 4.  Returns the index of the case that was served or -1; *ret_outcome.  The
+ * waiter that was served is linked nowhere, and its waker has dropped the lock. */
 static int unlink_all(struct select *s, gust__outcome *ret_outcome)
 {
     int chosen = -1;
-    lock_all(s);
     for (size_t i = 0; i < s->live; i++) {
-        size_t index = s->lock_order[i];
+        size_t index = s->poll_order[i];
         gust__waiter *w = &s->waiters[index];
+        gust_chan *c = s->cases[index].chan;
         if (w->outcome != OUTCOME_NONE) {
             chosen = (int)index;
             *ret_outcome = w->outcome;
-        } else {
-            waitlist_remove(case_list(&s->cases[index]), w);
+            continue;
         }
+        gust__lock_take(&c->lock, RANK_CHAN);
+        waitlist_remove(case_list(&s->cases[index]), w);
+        gust__lock_drop(&c->lock);
     }
-    unlock_all(s);
     return chosen;
 }
 
 /* Steps 3 and 4.  All locks are held, and dropped here. */
-static int wait_for_case(struct select *s, gust_time deadline)
+static int wait_for_case(struct select *s, gust_context *context, gust_time deadline)
 {
     gust__outcome outcome = OUTCOME_NONE;
     G *g = gust__g();
     int chosen;
     link_all(s, g);
-    gust__alarm_init(&s->alarm, g, deadline);
+    gust__alarm_init(&s->alarm, g, deadline, context);
     gust__park(commit_select, s, WAIT_SELECT);
-    alarm_stop(&s->alarm);
+    gust__alarm_stop(&s->alarm);
     chosen = unlink_all(s, &outcome);
     if (chosen < 0)
-        return deadline_error(deadline);
+        return alarm_error(&s->alarm);
     return finish(s, (size_t)chosen, outcome == OUTCOME_DONE ? TRY_DONE : TRY_CLOSED, NULL);
 }
 
@@ -282,15 +307,16 @@ static int select_run(struct select *s, gust_time deadline)
     chosen = try_one_by_one(s);
     if (chosen >= 0)
         return chosen;
-    sort_lock_order(s);
     chosen = try_all_locked(s);
     if (chosen >= 0)
         return chosen;
-    if (deadline_passed(deadline)) {
+    gust_context *context = gust_context_current();
+    int refused = wait_refused(context, deadline);
+    if (refused) {
         unlock_all(s);
-        return deadline_error(deadline);
+        return refused;
     }
-    return wait_for_case(s, deadline);
+    return wait_for_case(s, context, deadline);
 }
 
 static int select_small(gust_case *cases, size_t count, gust_time deadline)
@@ -304,6 +330,7 @@ static int select_small(gust_case *cases, size_t count, gust_time deadline)
     s.poll_order = order;
     s.lock_order = order + SELECT_SMALL;
     s.waiters = waiters;
+    s.heap = NULL;
     return select_run(&s, deadline);
 }
 
@@ -313,9 +340,10 @@ static int select_large(gust_case *cases, size_t count, gust_time deadline)
 {
     struct select s = {.cases = cases, .count = count};
     int chosen;
-    s.waiters = malloc(count * (sizeof *s.waiters + 2 * sizeof *s.poll_order));
+    s.waiters = gust__malloc(count * (sizeof *s.waiters + 2 * sizeof *s.poll_order));
     if (!s.waiters)
         return -ENOMEM;
+    s.heap = s.waiters;
     s.poll_order = (uint16_t *)(s.waiters + count);
     s.lock_order = s.poll_order + count;
     chosen = select_run(&s, deadline);
@@ -325,6 +353,7 @@ static int select_large(gust_case *cases, size_t count, gust_time deadline)
 
 int gust_select(gust_case *cases, size_t count, gust_time deadline)
 {
+    GUST__CALL();
     if (count <= SELECT_SMALL)
         return select_small(cases, count, deadline);
     if (count > GUST_SELECT_MAX)

@@ -47,6 +47,7 @@ static void deliver(int signo)
 static void watch(void *arg)
 {
     (void)arg;
+    GUST__CALL(); /* to its end: nothing in it is user code */
     for (;;) {
         gust__op op = {.code = GUST__OP_POLL, .fd = &signals.read_end, .events = POLLIN};
         if (gust__op_wait(&op, NULL, GUST_FOREVER) < 0)
@@ -105,6 +106,7 @@ static int catch_locked(int signo, bool on)
 
 int gust_signal_notify(gust_chan *c, int signo)
 {
+    GUST__CALL();
     if (!catchable(signo))
         return -EINVAL;
     gust__lock_take(&signals.lock, RANK_SIGNALS);

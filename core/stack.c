@@ -23,15 +23,22 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/ctx.h"
+#include "core/inject.h"
 #include "core/lock.h"
 #include "core/sched.h"
 
 /* Linux 6.13, asm-generic/mman-common.h. */
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#endif
+
+/* Linux 6.14, linux/pidfd.h. */
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000)
 #endif
 
 #define CHUNK_SIZE ((size_t)64 << 20)
@@ -131,8 +138,7 @@ static void guard_install(char *page)
  * first byte of a stack; EINVAL (a kernel without them) is as good. */
 static char *map_stacks(char *hint, size_t size)
 {
-    char *base = mmap(hint, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *base = gust__mmap(hint, size, MAP_NORESERVE);
 
     if (base == MAP_FAILED)
         return NULL;
@@ -151,7 +157,7 @@ static int arena_grow_locked(void)
 {
     size_t size = round_up(CHUNK_SIZE, arena.slot);
     char *hint = arena.chunks ? arena.chunks->base - size : NULL;
-    chunk *c = malloc(sizeof *c);
+    chunk *c = gust__malloc(sizeof *c);
 
     if (!c)
         return -ENOMEM;
@@ -213,21 +219,32 @@ static void lone_put(gust__stack stack)
 
 /* --- Free stacks ----------------------------------------------------------- */
 
-/* Gives back what a goroutine made the kernel commit, but for the top page:
- * the next goroutine begins there. */
-static void trim(char *low)
+/* Gives back what goroutines made the kernel commit, but for the top page: the next
+ * goroutine begins there.  In one call if the kernel can (Linux 6.14): each call may
+ * interrupt every CPU that runs a thread of ours, for their TLBs. */
+static void trim(char *const *low, unsigned n)
 {
-    if (usable_size() > arena.page)
-        madvise(low, usable_size() - arena.page, MADV_DONTNEED);
+    size_t size = usable_size() - arena.page;
+    struct iovec parts[GUST__STACK_CACHE_MAX];
+
+    if (size == 0)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        parts[i] = (struct iovec){low[i], size};
+    if (!gust__inject(INJECT_PROCESS_MADVISE) &&
+        syscall(SYS_process_madvise, PIDFD_SELF, parts, (size_t)n, MADV_DONTNEED, 0) ==
+            (ssize_t)(n * size))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        madvise(low[i], size, MADV_DONTNEED);
 }
 
 /* Moves the `n` coldest stacks of the cache to the free list. */
 static void cache_spill(gust__stack_cache *cache, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
-        trim(cache->low[i]);
+    trim(cache->low, n);
+    for (unsigned i = 0; i < n; i++)
         *link_of(cache->low[i]) = i + 1 < n ? cache->low[i + 1] : NULL;
-    }
     gust__lock_take(&arena.lock, RANK_STACKS);
     *link_of(cache->low[n - 1]) = arena.free;
     arena.free = cache->low[0];

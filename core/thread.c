@@ -30,7 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/chaos.h"
 #include "core/fault.h"
+#include "core/inject.h"
 #include "core/proc.h"
 
 /* The runtime's own code runs on these: the scheduler, completions, timers. */
@@ -47,14 +49,23 @@ void gust__note_wake(gust__note *n)
         syscall(SYS_futex, &n->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* Under ThreadSanitizer a signal handler runs only when the thread that got the
+ * signal next calls into the sanitizer; so no thread sleeps for long at a stretch. */
+#ifdef GUST__TSAN
+#define NOTE_STRETCH_NS (50 * GUST_MS)
+#else
+#define NOTE_STRETCH_NS INT64_MAX
+#endif
+
 void gust__note_sleep(gust__note *n, int64_t timeout_ns)
 {
-    struct timespec ts = {timeout_ns / GUST_SEC, timeout_ns % GUST_SEC};
     bool forever = timeout_ns < 0;
+    int64_t ns = forever || timeout_ns > NOTE_STRETCH_NS ? NOTE_STRETCH_NS : timeout_ns;
+    struct timespec ts = {ns / GUST_SEC, ns % GUST_SEC};
     do {
         if (atomic_exchange_explicit(&n->word, 0, memory_order_acquire) == 1)
             return;
-        syscall(SYS_futex, &n->word, FUTEX_WAIT_PRIVATE, 0, forever ? NULL : &ts, NULL, 0);
+        syscall(SYS_futex, &n->word, FUTEX_WAIT_PRIVATE, 0, ns == INT64_MAX ? NULL : &ts, NULL, 0);
     } while (forever);
     atomic_exchange_explicit(&n->word, 0, memory_order_acquire);
 }
@@ -103,6 +114,9 @@ P *gust__p_idle_take_locked(P *wanted, M **ret_sleeper)
     }
     *ret_sleeper = p->sleeper;
     p->sleeper = NULL;
+    if (p->unwatched)
+        atomic_fetch_sub_explicit(&sched.nunwatched, 1, memory_order_relaxed);
+    p->unwatched = false;
     atomic_store_explicit(&p->status, P_RUNNING, memory_order_relaxed);
     atomic_fetch_sub_explicit(&sched.npidle, 1, memory_order_seq_cst);
     gust__sysmon_wake();
@@ -111,9 +125,29 @@ P *gust__p_idle_take_locked(P *wanted, M **ret_sleeper)
 
 /* --- Starting Ms --------------------------------------------------------- */
 
+/* A new M's thread runs, and says so itself, before a goroutine can be found on it; or
+ * (NULL) it could not be made. */
+static void m_started(M *m)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    sched.nm_starting--;
+    if (m) {
+        m->all_link = sched.allm;
+        /* Release: pairs with the acquire of reports, which take no lock. */
+        __atomic_store_n(&sched.allm, m, __ATOMIC_RELEASE);
+    }
+    gust__lock_drop(&sched.lock);
+    gust__sysmon_wake(); /* it reports no deadlock while an M is not on the list */
+}
+
 static void *m_main(void *arg)
 {
     M *m = arg;
+    m->thread = pthread_self();
+    m->tid = (pid_t)syscall(SYS_gettid);
+    pthread_getcpuclockid(m->thread, &m->cpu_clock);
+    m_started(m);
+    gust__m_set_p(m, m->p);
     gust__tls_m = m;
     gust__ctx_init_thread(&m->g0);
     gust__fault_thread_init();
@@ -129,12 +163,13 @@ static void *m_main(void *arg)
 
 static int spawn_thread(M *m)
 {
+    pthread_t thread; /* which says it itself: m->thread */
     pthread_attr_t attr;
     int err = pthread_attr_init(&attr);
     if (err)
         return -err;
     pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
-    err = pthread_create(&m->thread, &attr, m_main, m);
+    err = gust__inject(INJECT_THREAD) ? errno : pthread_create(&thread, &attr, m_main, m);
     pthread_attr_destroy(&attr);
     return -err;
 }
@@ -144,27 +179,27 @@ static int m_new(P *p, bool spinning)
     uint32_t n = atomic_load_explicit(&sched.nm, memory_order_relaxed);
     if (n >= GUST__THREADS_MAX)
         gust__fatal("%u threads: more goroutines block in foreign code than gust allows", n);
-    M *m = calloc(1, sizeof *m);
+    M *m = gust__calloc(1, sizeof *m);
     if (!m)
         return -ENOMEM;
     m->p = p;
+    atomic_init(&m->marks.depth, 1); /* on g0 */
     m->spinning = spinning;
     gust__lock_take(&sched.lock, RANK_SCHED);
     m->id = (int)atomic_fetch_add_explicit(&sched.nm, 1, memory_order_relaxed);
-    m->rand = (uint32_t)gust_now() * 2654435761u + (uint32_t)m->id * 40503u + 1;
+    m->rand = gust__chaos_on ? gust__chaos_rand(m->id)
+                             : (uint32_t)gust_now() * 2654435761u + (uint32_t)m->id * 40503u + 1;
+    sched.nm_starting++;
     gust__lock_drop(&sched.lock);
     atomic_fetch_add_explicit(&sched.nm_live, 1, memory_order_relaxed);
     int err = spawn_thread(m);
     if (err) {
         atomic_fetch_sub_explicit(&sched.nm_live, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&sched.nm, 1, memory_order_relaxed);
+        m_started(NULL);
         free(m);
         return err;
     }
-    gust__lock_take(&sched.lock, RANK_SCHED);
-    m->all_link = sched.allm;
-    sched.allm = m;
-    gust__lock_drop(&sched.lock);
     return 0;
 }
 
@@ -176,6 +211,29 @@ static M *m_idle_take(void)
         sched.midle = m->idle_link;
     gust__lock_drop(&sched.lock);
     return m;
+}
+
+/* Must somebody look after it?  The global queue is everybody's. */
+static bool has_something_to_do(P *p)
+{
+    return !gust__runq_empty(&p->runq) || gust__timers_earliest(&p->timers) != GUST_FOREVER ||
+           gust__poller_busy(p->poller) ||
+           atomic_load_explicit(&sched.glist_count, memory_order_relaxed);
+}
+
+/* There is no M for p.  If it has something to do, sysmon will see to it. */
+static void p_leave_alone(P *p, bool spinning)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    if (spinning) /* before the P can be found idle, as in wake_idle_p */
+        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
+    gust__p_release_locked(p, NULL);
+    p->unwatched = has_something_to_do(p);
+    /* Comes before the look at whether sysmon sleeps. */
+    if (p->unwatched)
+        atomic_fetch_add_explicit(&sched.nunwatched, 1, memory_order_seq_cst);
+    gust__lock_drop(&sched.lock);
+    gust__sysmon_wake();
 }
 
 int gust__m_start(P *p, bool spinning)
@@ -194,11 +252,7 @@ int gust__m_start(P *p, bool spinning)
     if (!atomic_exchange(&said, true))
         gust__log("cannot start a thread: %s; %d Ps share those there are", strerrordesc_np(-err),
                   sched.nprocs);
-    gust__lock_take(&sched.lock, RANK_SCHED);
-    if (spinning) /* before the P can be found idle, as in wake_idle_p */
-        atomic_fetch_sub_explicit(&sched.nmspinning, 1, memory_order_seq_cst);
-    gust__p_release_locked(p, NULL);
-    gust__lock_drop(&sched.lock);
+    p_leave_alone(p, spinning);
     return err;
 }
 
@@ -213,7 +267,7 @@ bool gust__m_stop(M *m)
     sched.midle = m;
     gust__lock_drop(&sched.lock);
     gust__note_sleep(&m->note, -1);
-    m->p = m->nextp; /* NULL: woken to stop */
+    gust__m_set_p(m, m->nextp); /* NULL: woken to stop */
     m->nextp = NULL;
     return m->p != NULL;
 }
@@ -278,11 +332,8 @@ void gust__wakep_spawn(void)
     wake_if_needed();
 }
 
-/* Step 3 of who goes to sleep.  Only surplus counts: a single runnext belongs to
- * a hand-off between goroutines of a busy P, unless the hint says spawn. */
-static bool work_anywhere(void)
+static bool queued_anywhere(bool with_next)
 {
-    bool with_next = atomic_exchange_explicit(&sched.spawn_hint, 0, memory_order_seq_cst);
     if (atomic_load_explicit(&sched.glist_count, memory_order_relaxed))
         return true;
     for (int i = 0; i < sched.nprocs; i++) {
@@ -291,6 +342,20 @@ static bool work_anywhere(void)
             return true;
     }
     return false;
+}
+
+/* Step 3 of who goes to sleep.  Only surplus counts: a single runnext belongs to
+ * a hand-off between goroutines of a busy P, unless the hint says spawn.  The hint
+ * is spent only by a look that finds nothing: who finds something else first and
+ * runs it must leave the hint to the next. */
+static bool work_anywhere(void)
+{
+    bool with_next = atomic_exchange_explicit(&sched.spawn_hint, 0, memory_order_seq_cst);
+    if (!queued_anywhere(with_next))
+        return false;
+    if (with_next)
+        atomic_store_explicit(&sched.spawn_hint, 1, memory_order_relaxed);
+    return true;
 }
 
 void gust__m_stop_spinning(M *m)
@@ -313,7 +378,7 @@ static bool release_p(M *m)
         return false;
     }
     gust__count(&p->sleeps);
-    m->p = NULL;
+    gust__m_set_p(m, NULL);
     /* Before the release: a waker that finds m asleep in p sets it again. */
     bool was_spinning = m->spinning;
     m->spinning = false;
@@ -330,10 +395,10 @@ static bool regain_p(M *m, P *p)
     M *self;
     gust__lock_take(&sched.lock, RANK_SCHED);
     if (m->nextp) {
-        m->p = m->nextp;
+        gust__m_set_p(m, m->nextp);
         m->nextp = NULL;
     } else if (p->sleeper == m) {
-        m->p = gust__p_idle_take_locked(p, &self);
+        gust__m_set_p(m, gust__p_idle_take_locked(p, &self));
     }
     gust__lock_drop(&sched.lock);
     return m->p != NULL;
@@ -344,8 +409,8 @@ static int64_t sleep_ns(P *p)
     gust_time when = gust__timers_earliest(&p->timers);
     if (when == GUST_FOREVER)
         return -1;
-    int64_t ns = when - gust_now();
-    return ns > 0 ? ns : 0;
+    gust_time now = gust_now();
+    return when > now ? when - now : 0; /* `when` may be far in the past */
 }
 
 bool gust__m_idle(M *m)
@@ -367,6 +432,7 @@ bool gust__m_idle(M *m)
         return gust__m_stop(m);
     }
     gust__poller_sleep(p->poller, sleep_ns(p));
+    atomic_store_explicit(&sched.clock, gust_now(), memory_order_relaxed);
     if (regain_p(m, p))
         return true;
     /* Another M sleeps here, or will: what woke us was meant for it. */
@@ -376,9 +442,7 @@ bool gust__m_idle(M *m)
 
 void gust__handoff(P *p)
 {
-    if (!gust__runq_empty(&p->runq) || gust__timers_earliest(&p->timers) != GUST_FOREVER ||
-        gust__poller_busy(p->poller) ||
-        atomic_load_explicit(&sched.glist_count, memory_order_relaxed)) {
+    if (has_something_to_do(p)) {
         gust__m_start(p, false);
         return;
     }
@@ -399,22 +463,30 @@ void gust__handoff(P *p)
         gust__wakep();
 }
 
-/* --- Ending -------------------------------------------------------------- */
-
-static void wake_all(void)
+/* Takes p off the idle list if it is unwatched. */
+static bool unwatched_take(P *p)
 {
+    M *none;
     gust__lock_take(&sched.lock, RANK_SCHED);
-    M *idle = sched.midle;
-    sched.midle = NULL;
+    bool took = p->unwatched && gust__p_idle_take_locked(p, &none);
     gust__lock_drop(&sched.lock);
-    while (idle) {
-        M *m = idle;
-        idle = m->idle_link; /* read before the wake: m ends after it */
-        gust__note_wake(&m->note);
-    }
-    for (int i = 0; i < sched.nprocs; i++)
-        gust__poller_wake_again(sched.allp[i].poller);
+    return took;
 }
+
+/* An M that looks for work also serves the timers of all Ps, and the poller of
+ * those that are stuck (look_after in sched.c); who is stuck here is the P itself. */
+void gust__unwatched_retry(void)
+{
+    for (int i = 0; i < sched.nprocs; i++) {
+        P *p = &sched.allp[i];
+        if (unwatched_take(p) && gust__m_start(p, false) < 0) {
+            atomic_store_explicit(&p->stuck, true, memory_order_relaxed);
+            gust__wakep_spawn();
+        }
+    }
+}
+
+/* --- Ending -------------------------------------------------------------- */
 
 static M *all_ms(void)
 {
@@ -422,6 +494,19 @@ static M *all_ms(void)
     M *first = sched.allm; /* a thread left behind may put others before it */
     gust__lock_drop(&sched.lock);
     return first;
+}
+
+static void wake_all(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    sched.midle = NULL;
+    gust__lock_drop(&sched.lock);
+    /* Those on midle, and those that wait for their locked goroutine.  Ms stay: see
+     * join_ended. */
+    for (M *m = all_ms(); m; m = m->all_link)
+        gust__note_wake(&m->note);
+    for (int i = 0; i < sched.nprocs; i++)
+        gust__poller_wake_again(sched.allp[i].poller);
 }
 
 /* Ms stay while one thread lives: it may still look at them. */

@@ -5,13 +5,19 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/inject.h"
 #include "core/proc.h"
+#include "core/waitq.h"
 
 #define SPAWN_RETRY_NS (1 * GUST_MS)
+
+gust__clock *gust__clock_simulated;
 
 gust_time gust_now(void)
 {
     struct timespec ts;
+    if (__builtin_expect(gust__clock_simulated != NULL, 0))
+        return gust__clock_simulated();
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (gust_time)ts.tv_sec * GUST_SEC + ts.tv_nsec;
 }
@@ -37,7 +43,7 @@ static void sleeper_fire(gust__timer *t)
     gust__ready_tail(((sleeper *)t)->g); /* the sleeper's frame may be gone now */
 }
 
-/* On g0: the timer is armed only once the goroutine is parked. */
+/* Commit: the timer is armed only once the goroutine is parked. */
 static bool sleeper_arm(G *g, void *arg)
 {
     sleeper *s = arg;
@@ -46,19 +52,23 @@ static bool sleeper_arm(G *g, void *arg)
     return true;
 }
 
-void gust_sleep_until(gust_time when)
+int gust_sleep_until(gust_time when)
 {
+    GUST__CALL();
     if (when <= gust_now()) {
         gust_yield();
-        return;
+        return 0;
     }
+    if (gust_context_current())
+        return gust__wait_nothing(when, WAIT_SLEEP) == -ECANCELED ? -ECANCELED : 0;
     sleeper s = {.timer.fn = sleeper_fire, .when = when};
     gust__park(sleeper_arm, &s, WAIT_SLEEP);
+    return 0;
 }
 
-void gust_sleep(int64_t ns)
+int gust_sleep(int64_t ns)
 {
-    gust_sleep_until(gust_after(ns));
+    return gust_sleep_until(gust_after(ns));
 }
 
 /* --- Timers -------------------------------------------------------------- */
@@ -66,23 +76,26 @@ void gust_sleep(int64_t ns)
 struct gust_timer {
     gust__timer timer;
     gust__spawn spawn;
+    _Atomic bool freeing; /* the callback does not arm it again */
 };
 
 /* Starts the goroutine; if there is no memory for it now, soon. */
 static void timer_fire(gust__timer *base)
 {
     gust_timer *t = (gust_timer *)base;
-    if (gust__go(&t->spawn) < 0)
+    if (gust__go(&t->spawn) < 0 && !atomic_load_explicit(&t->freeing, memory_order_relaxed))
         gust__timer_set(base, gust_after(SPAWN_RETRY_NS));
 }
 
 int gust_timer_new(void (*fn)(void *arg), void *arg, gust_timer **ret_timer)
 {
-    gust_timer *t = malloc(sizeof *t);
+    gust_timer *t = gust__malloc(sizeof *t);
+    M *m = gust__m();
     if (!t)
         return -ENOMEM;
     *t = (gust_timer){
-        .timer.fn = timer_fire,
+        /* The heap it is most likely to be armed in; any will do. */
+        .timer = {.fn = timer_fire, .heap = m && m->p ? &m->p->timers : NULL},
         .spawn = {.fn = fn, .arg = arg, .name = "timer", .spawn_pc = __builtin_return_address(0)},
     };
     *ret_timer = t;
@@ -91,6 +104,7 @@ int gust_timer_new(void (*fn)(void *arg), void *arg, gust_timer **ret_timer)
 
 bool gust_timer_reset(gust_timer *t, gust_time when)
 {
+    GUST__CALL();
     return gust__timer_set(&t->timer, when);
 }
 
@@ -98,14 +112,20 @@ bool gust_timer_reset(gust_timer *t, gust_time when)
  * timer again for want of memory. */
 bool gust_timer_stop(gust_timer *t)
 {
+    GUST__CALL();
     return gust__timer_stop(&t->timer) || gust__timer_stop(&t->timer);
 }
 
+/* As with tickers: the first stop waits for a callback that began too early to see
+ * the flag, the second takes out what it armed. */
 void gust_timer_free(gust_timer *t)
 {
     if (!t)
         return;
-    gust_timer_stop(t);
+    GUST__CALL();
+    atomic_store_explicit(&t->freeing, true, memory_order_relaxed);
+    gust__timer_stop(&t->timer);
+    gust__timer_stop(&t->timer);
     free(t);
 }
 
@@ -143,6 +163,7 @@ static void ticker_stop(gust_ticker *t)
 
 int gust_ticker_reset(gust_ticker *t, int64_t period_ns)
 {
+    GUST__CALL();
     if (period_ns <= 0)
         return -EINVAL;
     ticker_stop(t);
@@ -156,7 +177,7 @@ int gust_ticker_new(int64_t period_ns, gust_ticker **ret_ticker)
 {
     if (period_ns <= 0)
         return -EINVAL;
-    gust_ticker *t = calloc(1, sizeof *t);
+    gust_ticker *t = gust__calloc(1, sizeof *t);
     if (!t)
         return -ENOMEM;
     int err = gust_chan_new(sizeof(gust_time), 1, &t->chan);
@@ -177,6 +198,7 @@ gust_chan *gust_ticker_chan(gust_ticker *t)
 
 void gust_ticker_free(gust_ticker *t)
 {
+    GUST__CALL();
     if (!t)
         return;
     ticker_stop(t);

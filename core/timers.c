@@ -5,17 +5,26 @@
  * read, that heap locked, and read again. */
 #include "core/timers.h"
 
+#include <errno.h>
 #include <gust/runtime.h>
 #include <stdlib.h>
 
+#include "core/inject.h"
 #include "core/proc.h"
 
 #define ARITY 4u
+#define SLOTS_MIN 256u
+
+/* Under the lock of the timer's heap, which orders all reads but gust__timer_stop's. */
+static uint32_t index_of(const gust__timer *t)
+{
+    return atomic_load_explicit(&t->index, memory_order_relaxed);
+}
 
 static void slot_put(gust__timers *ts, uint32_t i, struct gust__timer_slot slot)
 {
     ts->slots[i] = slot;
-    slot.t->index = i + 1;
+    atomic_store_explicit(&slot.t->index, i + 1, memory_order_relaxed);
 }
 
 static void sift_up(gust__timers *ts, uint32_t i)
@@ -62,25 +71,34 @@ static void publish_earliest(gust__timers *ts)
         atomic_store_explicit(&ts->earliest, when, memory_order_relaxed);
 }
 
+/* Takes t out; its index stays, until the caller says what becomes of it. */
 static void heap_remove(gust__timers *ts, gust__timer *t)
 {
-    uint32_t i = t->index - 1;
+    uint32_t i = index_of(t) - 1;
     struct gust__timer_slot last = ts->slots[--ts->len];
-    t->index = 0;
     if (last.t != t) {
         slot_put(ts, i, last);
         sift_up(ts, i);
-        sift_down(ts, last.t->index - 1);
+        sift_down(ts, index_of(last.t) - 1);
     }
     publish_earliest(ts);
 }
 
+static void set_unarmed(gust__timer *t)
+{
+    /* Release: who reads 0 without the lock knows what fire() wrote before. */
+    atomic_store_explicit(&t->index, 0, memory_order_release);
+}
+
+/* Fatal, as Go's running out of memory is: a deadline is part of nearly every call
+ * that waits, and a program that cannot keep time has no way on.  The first slots
+ * are had when the P is made, where the error can still be returned. */
 static void heap_grow(gust__timers *ts)
 {
-    uint32_t cap = ts->cap ? ts->cap * 2 : 64;
-    void *slots = realloc(ts->slots, cap * sizeof *ts->slots);
+    uint32_t cap = ts->cap * 2;
+    void *slots = gust__realloc(ts->slots, cap * sizeof *ts->slots);
     if (!slots)
-        gust__fatal("out of memory for %u timers", cap);
+        gust__fatal("out of memory for the timers of a P, %u of them", cap);
     ts->slots = slots;
     ts->cap = cap;
 }
@@ -98,10 +116,10 @@ static void heap_insert(gust__timers *ts, gust__timer *t, gust_time when)
 /* Moves a timer within its heap. */
 static void heap_move(gust__timers *ts, gust__timer *t, gust_time when)
 {
-    uint32_t i = t->index - 1;
+    uint32_t i = index_of(t) - 1;
     t->when = ts->slots[i].when = when;
     sift_up(ts, i);
-    sift_down(ts, t->index - 1);
+    sift_down(ts, index_of(t) - 1);
     publish_earliest(ts);
 }
 
@@ -162,7 +180,7 @@ bool gust__timer_set(gust__timer *t, gust_time when)
 {
     gust__timers *mine = &gust__m()->p->timers;
     gust__timers *at = lock_mine_and_heap_of(mine, t);
-    bool was_armed = t->index != 0;
+    bool was_armed = index_of(t) != 0;
     if (at != mine) {
         if (was_armed)
             heap_remove(at, t);
@@ -170,7 +188,7 @@ bool gust__timer_set(gust__timer *t, gust_time when)
         atomic_store_explicit(&t->heap, mine, memory_order_release);
         gust__lock_drop(&at->lock);
     }
-    if (t->index != 0)
+    if (was_armed && at == mine)
         heap_move(mine, t, when);
     else
         heap_insert(mine, t, when);
@@ -189,15 +207,31 @@ static void wait_while_firing(gust__timers *from, gust__timer *t)
         gust__cpu_relax();
 }
 
+/* Most timers that are stopped have fired or were stopped before: they are in no
+ * heap, and nobody but their owner, who is here, would put them into one, except a
+ * callback under way.  That one is waited for, and may have armed it again. */
+static bool is_out(gust__timer *t)
+{
+    /* Acquire: pairs with the release in set_unarmed. */
+    if (atomic_load_explicit(&t->index, memory_order_acquire) != 0)
+        return false;
+    wait_while_firing(atomic_load_explicit(&t->fired_from, memory_order_relaxed), t);
+    return atomic_load_explicit(&t->index, memory_order_acquire) == 0;
+}
+
 bool gust__timer_stop(gust__timer *t)
 {
+    if (is_out(t))
+        return false;
     gust__timers *ts = lock_heap_of(t);
     if (!ts)
         return false;
-    bool was_armed = t->index != 0;
-    if (was_armed)
+    bool was_armed = index_of(t) != 0;
+    if (was_armed) {
         heap_remove(ts, t);
-    gust__timers *from = t->fired_from;
+        set_unarmed(t);
+    }
+    gust__timers *from = atomic_load_explicit(&t->fired_from, memory_order_relaxed);
     gust__lock_drop(&ts->lock);
     wait_while_firing(from, t);
     return was_armed;
@@ -207,9 +241,11 @@ bool gust__timer_stop(gust__timer *t)
 static void fire(gust__timers *ts)
 {
     gust__timer *t = ts->slots[0].t;
-    heap_remove(ts, t);
-    t->fired_from = ts;
+    /* Both before the timer is out of the heap: see is_out. */
+    atomic_store_explicit(&t->fired_from, ts, memory_order_relaxed);
     atomic_store_explicit(&ts->firing, t, memory_order_relaxed);
+    heap_remove(ts, t);
+    set_unarmed(t);
     gust__lock_drop(&ts->lock);
     t->fn(t); /* t may be gone after this */
     gust__lock_take(&ts->lock, RANK_TIMERS);
@@ -228,8 +264,8 @@ static bool may_fire(const gust__timers *ts, gust_time now)
         return false;
     const gust__timer *t = ts->slots[0].t;
     /* Acquire: pairs with the release in fire(); the callbacks see each other. */
-    return !t->fired_from ||
-           atomic_load_explicit(&t->fired_from->firing, memory_order_acquire) != t;
+    const gust__timers *from = atomic_load_explicit(&t->fired_from, memory_order_relaxed);
+    return !from || atomic_load_explicit(&from->firing, memory_order_acquire) != t;
 }
 
 int gust__timers_run(gust__timers *ts, gust_time now)
@@ -242,6 +278,14 @@ int gust__timers_run(gust__timers *ts, gust_time now)
     }
     gust__lock_drop(&ts->lock);
     return n;
+}
+
+int gust__timers_init(gust__timers *ts)
+{
+    ts->slots = gust__malloc(SLOTS_MIN * sizeof *ts->slots);
+    ts->cap = ts->slots ? SLOTS_MIN : 0;
+    atomic_init(&ts->earliest, GUST_FOREVER);
+    return ts->slots ? 0 : -ENOMEM;
 }
 
 void gust__timers_fini(gust__timers *ts)

@@ -23,11 +23,12 @@ typedef struct gust__timers gust__timers;
 typedef void gust__timer_fn(gust__timer *t);
 
 struct gust__timer {
-    gust__timer_fn *fn;           /* set by the user before the first set */
-    _Atomic(gust__timers *) heap; /* the heap it sits in or fires from; NULL: never armed */
-    gust_time when;               /* under heap->lock */
-    uint32_t index;               /* place in the heap + 1; 0: not in it.  Under heap->lock */
-    gust__timers *fired_from;     /* the heap whose `firing` may still name it */
+    gust__timer_fn *fn;                 /* set by the user before the first set */
+    _Atomic(gust__timers *) heap;       /* the heap it sits in or fires from; NULL: never armed */
+    gust_time when;                     /* under heap->lock */
+    _Atomic uint32_t index;             /* place in the heap + 1; 0: not in it.  Written under
+                                     heap->lock, read by anyone */
+    _Atomic(gust__timers *) fired_from; /* the heap whose `firing` may still name it; the same */
 };
 
 /* One P's timers. */

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/inject.h"
 #include "core/netpoll_uring.h"
 #include "core/sched.h"
 
@@ -36,13 +37,14 @@ static size_t buf_ring_size(const gust__uring *p)
 
 static int buf_ring_open(gust__uring *p)
 {
-    void *memory =
-        mmap(NULL, buf_ring_size(p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = gust__mmap(NULL, buf_ring_size(p), 0);
     if (memory == MAP_FAILED)
         return -ENOMEM;
     struct io_uring_buf_reg reg = {
         .ring_addr = (uintptr_t)memory, .ring_entries = p->base.buf_count, .bgid = URING_BUF_GROUP};
-    int error = io_uring_register_buf_ring(&p->ring.memory, &reg, 0);
+    int error = gust__inject(INJECT_URING_REGISTER)
+                    ? -errno
+                    : io_uring_register_buf_ring(&p->ring.memory, &reg, 0);
     if (error) {
         munmap(memory, buf_ring_size(p));
         return error;
@@ -82,7 +84,7 @@ fini:
 int gust__uring_open_steps(gust__uring **ret_p, const char **ret_step)
 {
     *ret_step = "memory";
-    gust__uring *p = calloc(1, sizeof *p);
+    gust__uring *p = gust__calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
     int error = open_at(p, ret_step);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/inject.h"
 #include "core/netpoll_uring.h"
 
 /* For the kernel to answer what it can answer at once. */
@@ -15,8 +16,10 @@
 static int round_trip(gust__uring *p, struct io_uring_cqe *ret_cqe)
 {
     gust_time end = gust_after(PROBE_WAIT_NS);
-    int n = io_uring_enter2((unsigned)p->ring.fd, gust__ring_queued(&p->ring), 0,
-                            IORING_ENTER_GETEVENTS, NULL, 0);
+    int n = gust__inject(INJECT_URING_ENTER)
+                ? -errno
+                : io_uring_enter2((unsigned)p->ring.fd, gust__ring_queued(&p->ring), 0,
+                                  IORING_ENTER_GETEVENTS, NULL, 0);
     if (n < 0)
         return n;
     while (gust__ring_take(&p->ring, ret_cqe, 1) == 0) {

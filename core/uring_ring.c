@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "core/inject.h"
 #include "core/sched.h"
 
 /* Newer than liburing 2.3. */
@@ -46,7 +47,9 @@ int gust__ring_open(gust__ring *r, uint32_t sq_entries, uint32_t cq_entries)
 {
     struct io_uring_params params = {.flags = SETUP_FLAGS, .cq_entries = cq_entries};
     memset(r, 0, sizeof *r);
-    int error = io_uring_queue_init_params(sq_entries, &r->memory, &params);
+    int error = gust__inject(INJECT_URING_SETUP)
+                    ? -errno
+                    : io_uring_queue_init_params(sq_entries, &r->memory, &params);
     if (error)
         return error;
     if ((params.features & NEEDED_FEATURES) != NEEDED_FEATURES) {
@@ -100,7 +103,9 @@ bool gust__ring_flagged(const gust__ring *r)
 static int enter(gust__ring *r, uint32_t queued, uint32_t min_complete, uint32_t flags, void *arg,
                  size_t arg_size)
 {
-    int n = io_uring_enter2((unsigned)r->fd, queued, min_complete, flags, arg, arg_size);
+    int n = gust__inject(INJECT_URING_ENTER)
+                ? -errno
+                : io_uring_enter2((unsigned)r->fd, queued, min_complete, flags, arg, arg_size);
     if (n == -EBADR)
         gust__fatal("io_uring lost completions: the kernel is out of memory");
     if (n < 0 && n != -EINTR && n != -ETIME && n != -EAGAIN && n != -EBUSY)

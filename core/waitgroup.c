@@ -34,6 +34,7 @@ void gust_waitgroup_add(gust_waitgroup *wg, int delta)
     int64_t count;
     if (add_above_zero(wg, delta))
         return;
+    GUST__CALL();
     gust__lock_take(waitq_lock(&wg->waiters), RANK_WAITQ);
     count = atomic_fetch_add_explicit(count_of(wg), delta, memory_order_acq_rel) + delta;
     if (count == 0)
@@ -51,6 +52,7 @@ void gust_waitgroup_done(gust_waitgroup *wg)
 
 int gust_waitgroup_wait(gust_waitgroup *wg, gust_time deadline)
 {
+    GUST__CALL();
     gust__lock *lock = waitq_lock(&wg->waiters);
     gust__waiter w = {.elem = NULL};
     gust__lock_take(lock, RANK_WAITQ);

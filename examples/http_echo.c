@@ -1,9 +1,16 @@
 /* A small HTTP server: says hello and echoes what it is sent.
  *
  *     http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]
+ *               [--debug-paths]
  *
  *     GET  /       Hello, World!
  *     POST /echo   the request's body, of any length, as it comes in
+ *
+ * With --debug-paths, to see that a handler which knows nothing of gust stalls
+ * nobody:
+ *
+ *     GET  /block?ms=N   sleeps in plain usleep(3)
+ *     GET  /spin?ms=N    burns CPU
  *
  * SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish.  A
  * second one ends it at once. */
@@ -16,12 +23,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]\n"
+    "                 [--debug-paths]\n"
     "  --listen ADDR:PORT        numbers, as 0.0.0.0:80, [::1]:80 or :80 (127.0.0.1:8080)\n"
     "  --header-timeout SECONDS  for a client to send a request's header (10)\n"
-    "  --idle-timeout SECONDS    between two requests of a connection (60)\n";
+    "  --idle-timeout SECONDS    between two requests of a connection (60)\n"
+    "  --debug-paths             /block?ms=N sleeps, /spin?ms=N burns CPU, unannounced\n";
+
+#define DEBUG_MS_MAX 60000
 
 static const char hello[] = "Hello, World!";
 
@@ -61,12 +73,54 @@ static bool span_is(gust_span s, const char *text)
     return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
 }
 
+/* Reads "ms=N"; -1 if it is anything else. */
+static int64_t query_ms(gust_span query)
+{
+    int64_t ms = 0;
+
+    if (query.len < 4 || memcmp(query.data, "ms=", 3) != 0)
+        return -1;
+    for (size_t i = 3; i < query.len; i++) {
+        if (query.data[i] < '0' || query.data[i] > '9')
+            return -1;
+        ms = ms * 10 + (query.data[i] - '0');
+        if (ms > DEBUG_MS_MAX)
+            return -1;
+    }
+    return ms;
+}
+
+static void block(int64_t ms)
+{
+    usleep((useconds_t)(ms * 1000));
+}
+
+static void spin(int64_t ms)
+{
+    gust_time end = gust_after(ms * GUST_MS);
+
+    while (gust_now() < end)
+        continue;
+}
+
+static void answer_after(gust_http_request *req, gust_http_response *res, void (*wait)(int64_t ms))
+{
+    int64_t ms = query_ms(gust_http_request_query(req));
+
+    if (ms < 0) {
+        gust_http_reply(res, 400, "text/plain", "wants ?ms=N, up to 60000\n", 25);
+        return;
+    }
+    wait(ms);
+    answer_hello(res);
+}
+
 static void handle(gust_http_request *req, gust_http_response *res, void *arg)
 {
+    const bool *debug_paths = arg;
     gust_span path = gust_http_request_path(req);
     gust_http_method method = gust_http_request_method(req);
 
-    (void)arg;
     if (span_is(path, "/")) {
         if (method == GUST_HTTP_GET || method == GUST_HTTP_HEAD)
             answer_hello(res);
@@ -77,6 +131,10 @@ static void handle(gust_http_request *req, gust_http_response *res, void *arg)
             answer_echo(req, res);
         else
             answer_wrong_method(res, "POST");
+    } else if (*debug_paths && span_is(path, "/block")) {
+        answer_after(req, res, block);
+    } else if (*debug_paths && span_is(path, "/spin")) {
+        answer_after(req, res, spin);
     } else {
         gust_http_reply(res, 404, "text/plain", "Not Found\n", 10);
     }
@@ -87,6 +145,7 @@ static void handle(gust_http_request *req, gust_http_response *res, void *arg)
 struct config {
     gust_addr addr;
     gust_http_server_options server;
+    bool debug_paths;
 };
 
 struct stopper {
@@ -185,6 +244,7 @@ static bool parse_option(int option, const char *value, struct config *config)
     case 'l': return gust_addr_parse(value, &config->addr) == 0;
     case 'h': return parse_seconds(value, &config->server.header_timeout_ns);
     case 'i': return parse_seconds(value, &config->server.idle_timeout_ns);
+    case 'd': return config->debug_paths = true;
     default: return false; /* getopt_long has said why */
     }
 }
@@ -195,6 +255,7 @@ static bool parse_args(int argc, char **argv, struct config *config)
         {"listen", required_argument, NULL, 'l'},
         {"header-timeout", required_argument, NULL, 'h'},
         {"idle-timeout", required_argument, NULL, 'i'},
+        {"debug-paths", no_argument, NULL, 'd'},
         {0},
     };
     bool ok = gust_addr_parse("127.0.0.1:8080", &config->addr) == 0;
@@ -210,7 +271,7 @@ static bool parse_args(int argc, char **argv, struct config *config)
 
 int main(int argc, char **argv)
 {
-    struct config config = {.server.handler = handle};
+    struct config config = {.server = {.handler = handle, .arg = &config.debug_paths}};
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);

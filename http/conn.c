@@ -5,7 +5,10 @@
  * on the same page of the stack, and only while a request is served. */
 #include "http/exchange.h"
 
+#include <gust/panic.h>
+
 #include <errno.h>
+#include <stdio.h>
 
 /* After the last response the client gets this long to read it before the
  * connection is closed for good: a close with unread input would make the kernel
@@ -58,20 +61,60 @@ static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response
     return res->error < 0 ? NEXT_ABORT : NEXT_CLOSE;
 }
 
+struct handler_call {
+    const gust_http_server_options *options;
+    gust_http_request *req;
+    gust_http_response *res;
+};
+
+static void call_handler(void *arg)
+{
+    const struct handler_call *call = arg;
+
+    call->options->handler(call->req, call->res, call->options->arg);
+}
+
+/* On the stack of the panic: so the info, which is large, lies nowhere else. */
+static void log_panic(const gust_panic_info *info, void *arg)
+{
+    const struct handler_call *call = arg;
+    char peer[GUST_ADDR_TEXT_MAX], what[GUST_ADDR_TEXT_MAX + 16];
+    gust_addr addr;
+
+    gust_http_request_remote_addr(call->req, &addr);
+    gust_addr_format(&addr, peer);
+    snprintf(what, sizeof(what), "http: serving %s", peer);
+    gust_panic_log(info, what);
+}
+
+/* What the handler left of request and response is in order, since no call of gust
+ * panics half way through a change of either. */
+static enum conn_next end_of_panic(gust_http_response *res)
+{
+    switch (gust__http_response_fail(res, 500)) {
+    case RESPONSE_LAST: return NEXT_LINGER;
+    case RESPONSE_DONE:
+    case RESPONSE_TRUNCATED: break;
+    }
+    return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
+}
+
 /* Not inlined: its frame must not be part of an idle connection's stack. */
 __attribute__((noinline)) static enum conn_next exchange(struct http_conn *hc,
                                                          const struct http_head *head)
 {
-    const gust_http_server_options *o = gust__http_options(hc);
     gust_http_request req;
     gust_http_response res;
+    struct handler_call call = {gust__http_options(hc), &req, &res};
     enum conn_next next;
 
     if (gust__http_request_init(&req, hc, head, &res) < 0)
         return refuse(hc, 503);
     gust__http_response_init(&res, hc, &req);
-    o->handler(&req, &res, o->arg);
-    next = end_of_exchange(&req, &res);
+    if (gust_recover_with(call_handler, &call, log_panic, &call))
+        next = end_of_panic(&res);
+    else
+        next = end_of_exchange(&req, &res);
     gust__http_response_fini(&res);
     gust__http_request_fini(&req);
     return next;

@@ -155,6 +155,10 @@ enum response_end {
 
 /* Sends what the handler left to send. */
 enum response_end gust__http_response_finish(gust_http_response *res);
+
+/* The same in the place of what the handler prepared: answers `status`, or cuts the
+ * response off if it has begun. */
+enum response_end gust__http_response_fail(gust_http_response *res, int status);
 void gust__http_response_fini(gust_http_response *res);
 
 /* Appends a complete small answer with "Connection: close". */

@@ -1,6 +1,8 @@
 /* What a handler can ask of its request. */
 #include "http/exchange.h"
 
+#include "core/inject.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@ static int copy_head(gust_http_request *req)
 {
     size_t len = req->head->len;
 
-    req->copy = malloc(len);
+    req->copy = gust__malloc(len);
     if (!req->copy)
         return -ENOMEM;
     memcpy(req->copy, gust_conn_view(req->hc->conn).data, len);

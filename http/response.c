@@ -6,6 +6,7 @@
  * the handler returns, flushes, or has written more than is collected. */
 #include "http/exchange.h"
 
+#include "core/inject.h"
 #include "http/date.h"
 #include "http/status.h"
 
@@ -21,7 +22,7 @@ static int text_reserve(struct http_text *t, size_t more)
     if (more <= t->capacity - t->len)
         return 0;
     size_t capacity = t->capacity * 2 > t->len + more ? t->capacity * 2 : t->len + more;
-    char *heap = realloc(t->heap, capacity);
+    char *heap = gust__realloc(t->heap, capacity);
     if (!heap)
         return -ENOMEM;
     if (!t->heap && t->len > 0)
@@ -439,12 +440,18 @@ static void finish_chunked(gust_http_response *res)
     send_bytes(res, "\r\n", 2);
 }
 
+enum response_end gust__http_response_fail(gust_http_response *res, int status)
+{
+    if (res->error < 0 || res->committed)
+        return RESPONSE_TRUNCATED;
+    res->error = gust__http_refuse(res->hc, status, !is_head_request(res));
+    return res->error < 0 ? RESPONSE_TRUNCATED : RESPONSE_LAST;
+}
+
 enum response_end gust__http_response_finish(gust_http_response *res)
 {
-    if (res->error == 0 && refusal_due(res)) {
-        res->error = gust__http_refuse(res->hc, res->req->refusal, !is_head_request(res));
-        return res->error < 0 ? RESPONSE_TRUNCATED : RESPONSE_LAST;
-    }
+    if (refusal_due(res))
+        return gust__http_response_fail(res, res->req->refusal);
     bool complete = !res->declared || !sends_body(res) || res->written == res->length;
     if (res->error == 0 && !res->committed)
         commit(res, true);

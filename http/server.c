@@ -10,7 +10,10 @@
  *                               then `stopped` is closed: serve returns 0 */
 #include "http/exchange.h"
 
+#include "core/inject.h"
+
 #include <gust/chan.h>
+#include <gust/context.h>
 #include <gust/runtime.h>
 #include <gust/sync.h>
 
@@ -109,7 +112,7 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
 
     if (!options || !options_valid(options))
         return -EINVAL;
-    gust_http_server *s = calloc(1, sizeof(*s));
+    gust_http_server *s = gust__calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
     if ((r = gust_chan_new(0, 0, &s->drained)) < 0)
@@ -170,7 +173,7 @@ void gust__http_conn_done(struct http_conn *hc)
 /* Takes the caller's reference to `conn`. */
 static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
 {
-    struct http_conn *hc = malloc(sizeof(*hc));
+    struct http_conn *hc = gust__malloc(sizeof(*hc));
 
     if (!hc)
         return NULL;
@@ -226,10 +229,11 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l)
     if (!serving_begin(s, &serving))
         return 0;
     /* -ENOMEM concerns one connection; the next ones may find memory. */
-    while ((r = gust_listener_accept(l, GUST_FOREVER, &conn)) != -EBADF) {
+    do {
+        r = gust_listener_accept(l, GUST_FOREVER, &conn);
         if (r == 0)
             start_conn(s, conn);
-    }
+    } while (r != -EBADF && r != -ECANCELED);
     serving_end(s, &serving);
     if (!atomic_load(&s->draining))
         return r;
@@ -268,16 +272,18 @@ static void begin_draining(gust_http_server *s)
 
 int gust_http_server_shutdown(gust_http_server *s, gust_time deadline)
 {
-    int r = 0;
-
     server_ref(s);
     begin_draining(s);
-    if (gust_chan_recv(s->drained, NULL, deadline) < 0) {
+    int r = gust_chan_recv(s->drained, NULL, deadline);
+    if (r < 0) {
+        gust_context *context = gust_context_swap(NULL);
         gust_mutex_lock(&s->mutex);
         close_conns_locked(s, false);
         gust_mutex_unlock(&s->mutex);
         gust_chan_recv(s->drained, NULL, gust_after(SHUTDOWN_GRACE_NS));
-        r = -ETIMEDOUT;
+        gust_context_swap(context);
+        if (r == -EAGAIN)
+            r = -ETIMEDOUT;
     }
     gust_mutex_lock(&s->mutex);
     close_once_locked(s->stopped, &s->stopped_closed);

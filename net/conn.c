@@ -7,12 +7,13 @@
 #include <unistd.h>
 
 #include "core/blocks.h"
+#include "core/inject.h"
 
 /* --- Making and freeing -------------------------------------------------- */
 
 int gust__conn_adopt(int fd, gust_conn **ret_conn)
 {
-    gust_conn *c = calloc(1, sizeof *c);
+    gust_conn *c = gust__calloc(1, sizeof *c);
     int error = c ? gust__fd_init(&c->fd, fd) : -ENOMEM;
     if (error) {
         free(c);
@@ -61,6 +62,7 @@ static void abandon(gust_conn *c)
 
 void gust_conn_unref(gust_conn *c)
 {
+    GUST__CALL();
     /* Release: what this owner did comes before the free; acquire: the free
      * comes after what the other owners did.  Pairs with itself. */
     if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
@@ -84,15 +86,17 @@ int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadli
 
     gust__lock_take(&c->lock, RANK_CONN);
     *slot = NULL;
+    closing = c->closing;
     gust__lock_drop(&c->lock);
-    /* Nobody but a closer cancels. */
-    return res == -ECANCELED ? -EBADF : res;
+    /* If not by a closer it was cancelled by the goroutine's context. */
+    return res == -ECANCELED && closing ? -EBADF : res;
 }
 
 /* --- Shutdown and close -------------------------------------------------- */
 
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline)
 {
+    GUST__CALL();
     if (how != SHUT_RD) {
         int error = gust_conn_drain(c, deadline);
         if (error)
@@ -138,6 +142,7 @@ static int close_drain(gust_conn *c, gust_time deadline)
 
 int gust_conn_close(gust_conn *c, gust_time deadline)
 {
+    GUST__CALL();
     int error = -EBADF;
     if (!c)
         return 0;
@@ -172,10 +177,12 @@ static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret
 
 void gust_conn_local_addr(const gust_conn *c, gust_addr *ret_addr)
 {
+    GUST__CALL();
     read_addr(c, getsockname, ret_addr);
 }
 
 void gust_conn_remote_addr(const gust_conn *c, gust_addr *ret_addr)
 {
+    GUST__CALL();
     read_addr(c, getpeername, ret_addr);
 }

@@ -76,7 +76,8 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn);
 void gust__conn_free(gust_conn *c);
 
 /* gust__op_wait, with op published in *slot (rd.op or wr.direct) so that a close
- * can end it.  -EBADF if the conn is being closed. */
+ * can end it.  -EBADF if the conn is being closed; -ECANCELED if the goroutine's
+ * context is cancelled. */
 int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
                        gust_time deadline);
 
@@ -84,8 +85,9 @@ int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadli
 void gust__conn_drop_view(gust_conn *c);
 
 /* Sends what is buffered and waits for its end.  By the holder of wr.mutex.
- * Returns 0, the error of a send, or that of the deadline; -EBADF if somebody
- * else begins to close (`closer`: that is the caller). */
+ * Returns 0, the error of a send, or that of the wait; -EBADF if somebody
+ * else begins to close (`closer`: that is the caller, whose wait no cancellation
+ * ends). */
 int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer);
 
 /* Takes back the send under way, and forgets what is buffered. */

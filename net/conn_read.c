@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/inject.h"
 #include "net/conn.h"
 
 #define OWN_BUF_MIN ((size_t)16 << 10)
@@ -48,6 +49,7 @@ gust_span gust_conn_view(const gust_conn *c)
 
 void gust_conn_consume(gust_conn *c, size_t n)
 {
+    GUST__CALL();
     if (n > c->rd.len)
         gust_panic("gust_conn_consume: %zu bytes of a view of %zu", n, c->rd.len);
     c->rd.off += n;
@@ -90,6 +92,7 @@ static size_t copy_from_view(gust_conn *c, void *buf, size_t len)
 
 ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
 {
+    GUST__CALL();
     if (len == 0)
         return 0;
     int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
@@ -106,7 +109,7 @@ ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
 /* Moves the view to the front of a heap buffer of `cap` bytes. */
 static int move_to_heap(gust__conn_reader *rd, size_t cap)
 {
-    char *heap = malloc(cap);
+    char *heap = gust__malloc(cap);
     if (!heap)
         return -ENOMEM;
     if (rd->len > 0)
@@ -196,6 +199,7 @@ static ssize_t fill_more(gust_conn *c, size_t max_view, gust_time deadline)
 
 ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline)
 {
+    GUST__CALL();
     int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
     if (error)
         return error;

@@ -118,10 +118,11 @@ void gust__conn_discard_locked(gust_conn *c)
 
 /* --- Waiting ------------------------------------------------------------- */
 
-/* Waits for the send under way, with the lock dropped. */
-static int wait_locked(gust_conn *c, gust_time deadline)
+/* Waits for the send under way, with the lock dropped.  steadfast: for a closer,
+ * who must do his work even if his context is cancelled. */
+static int wait_locked(gust_conn *c, gust_time deadline, bool steadfast)
 {
-    gust__waiter w = {0};
+    gust__waiter w = {.steadfast = steadfast};
     waitlist_push(&c->wr.waiters, &w);
     int error = gust__wait_linked(&c->wr.waiters, &c->lock, RANK_CONN, &w, deadline, WAIT_IO);
     gust__lock_take(&c->lock, RANK_CONN);
@@ -131,7 +132,7 @@ static int wait_locked(gust_conn *c, gust_time deadline)
 void gust__conn_settle_locked(gust_conn *c)
 {
     while (c->wr.busy)
-        (void)wait_locked(c, GUST_FOREVER);
+        (void)wait_locked(c, GUST_FOREVER, true);
 }
 
 static int check_locked(const gust_conn *c)
@@ -145,7 +146,7 @@ static int wait_room_locked(gust_conn *c, size_t len, gust_time deadline)
     int error;
     while (!(error = check_locked(c)) && GUST_CONN_WBUF - c->wr.filling_len < len) {
         start_locked(c);
-        if (c->wr.filling_len > 0 && (error = wait_locked(c, deadline)))
+        if (c->wr.filling_len > 0 && (error = wait_locked(c, deadline, false)))
             break;
     }
     return error;
@@ -156,7 +157,7 @@ static int wait_idle_locked(gust_conn *c, gust_time deadline)
 {
     int error;
     while (!(error = check_locked(c)) && c->wr.busy)
-        if ((error = wait_locked(c, deadline)))
+        if ((error = wait_locked(c, deadline, false)))
             break;
     return error;
 }
@@ -167,7 +168,7 @@ int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer)
         if (c->closing && !closer)
             return -EBADF;
         start_locked(c);
-        int error = wait_locked(c, deadline);
+        int error = wait_locked(c, deadline, closer);
         if (error)
             return error;
     }
@@ -233,8 +234,9 @@ static int rest_send(gust_conn *c, struct rest *r, gust_time deadline)
         rest_drop(r, (size_t)n);
         /* Cut short by an error is met again by the next round; by the
          * deadline, not: a past deadline still tries. */
-        if ((size_t)n < bytes && deadline_passed(deadline))
-            return deadline_error(deadline);
+        int refused = (size_t)n < bytes ? wait_refused(gust_context_current(), deadline) : 0;
+        if (refused)
+            return refused;
     }
     return 0;
 }
@@ -276,9 +278,9 @@ static int write_locked(gust_conn *c, const struct iovec *iov, int count, size_t
     int error;
     if (total > GUST_CONN_WBUF) {
         /* Without waiting it cannot be known that all of it will go. */
-        if (deadline_passed(deadline))
-            return deadline_error(deadline);
-        error = wait_idle_locked(c, deadline);
+        error = wait_refused(gust_context_current(), deadline);
+        if (!error)
+            error = wait_idle_locked(c, deadline);
         return error ? error : write_direct_locked(c, iov, count, deadline);
     }
     error = wait_room_locked(c, total, deadline);
@@ -298,6 +300,7 @@ static int sum_lengths(const struct iovec *iov, int count, size_t *ret_total)
 static ssize_t write_pieces(gust_conn *c, const struct iovec *iov, int count, gust_time deadline,
                             bool flush)
 {
+    GUST__CALL();
     size_t total;
     int error = sum_lengths(iov, count, &total);
     if (error || total == 0)
@@ -333,6 +336,7 @@ ssize_t gust_conn_append(gust_conn *c, const void *buf, size_t len, gust_time de
 
 int gust_conn_flush(gust_conn *c)
 {
+    GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     int error = check_locked(c);
     if (!error)
@@ -343,6 +347,7 @@ int gust_conn_flush(gust_conn *c)
 
 int gust_conn_drain(gust_conn *c, gust_time deadline)
 {
+    GUST__CALL();
     int error = gust_mutex_lock_until(&c->wr.mutex, deadline);
     if (error)
         return error;

@@ -18,6 +18,7 @@ static int socket_open(int family)
 
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn)
 {
+    GUST__CALL();
     gust_conn *c;
     int fd = socket_open(addr->any.sa_family);
     if (fd < 0)

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/inject.h"
 #include "core/sched.h"
 #include "net/conn.h"
 
@@ -57,7 +58,7 @@ struct gust_listener {
 static bool queue_grow(struct fd_queue *q)
 {
     uint32_t cap = q->cap ? q->cap * 2 : 16;
-    int *fds = malloc(cap * sizeof *fds);
+    int *fds = gust__malloc(cap * sizeof *fds);
     if (!fds)
         return false;
     for (uint32_t i = 0; i < q->len; i++)
@@ -234,6 +235,7 @@ static int take_or_wait_locked(gust_listener *l, gust_time deadline, int *ret_fd
 
 int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
 {
+    GUST__CALL();
     int fd = -1;
     gust__lock_take(&l->lock, RANK_CONN);
     if (l->state == ACCEPT_OFF && !l->closing && l->queue.len <= QUEUE_RESUME)
@@ -293,7 +295,7 @@ static int socket_listen_anywhere(const gust_addr *addr, const gust_listen_optio
 
 static int listener_new(int fd, gust_listener **ret_listener)
 {
-    gust_listener *l = calloc(1, sizeof *l);
+    gust_listener *l = gust__calloc(1, sizeof *l);
     int error = l ? gust__fd_init(&l->fd, fd) : -ENOMEM;
     if (error) {
         free(l);
@@ -310,6 +312,7 @@ static int listener_new(int fd, gust_listener **ret_listener)
 int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
                     gust_listener **ret_listener)
 {
+    GUST__CALL();
     static const gust_listen_options defaults;
     int fd = socket_listen_anywhere(addr, options ? options : &defaults);
     if (fd < 0)
@@ -330,7 +333,7 @@ void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr)
 static void wait_accept_ended_locked(gust_listener *l)
 {
     while (l->state == ACCEPT_ON || l->state == ACCEPT_PAUSING) {
-        gust__waiter w = {0};
+        gust__waiter w = {.steadfast = true};
         gust__op_cancel(&l->op);
         waitlist_push(&l->closers, &w);
         (void)gust__wait_linked(&l->closers, &l->lock, RANK_CONN, &w, GUST_FOREVER, WAIT_IO);
@@ -366,6 +369,7 @@ gust_listener *gust_listener_ref(gust_listener *l)
 
 void gust_listener_unref(gust_listener *l)
 {
+    GUST__CALL();
     /* Release and acquire: what every owner did comes before the free.  Pairs
      * with itself. */
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
@@ -377,6 +381,7 @@ void gust_listener_unref(gust_listener *l)
 
 void gust_listener_close(gust_listener *l)
 {
+    GUST__CALL();
     if (!l)
         return;
     listener_shut(l);

@@ -10,11 +10,14 @@
 
         .text
 
-/* void gust__ctx_swap(void **save_sp, void *to_sp) */
+/* void gust__ctx_swap(void **save_sp, void *to_sp), and gust__ctx_swap_alike */
         .globl  gust__ctx_swap
         .type   gust__ctx_swap, %function
+        .globl  gust__ctx_swap_alike
+        .type   gust__ctx_swap_alike, %function
         .p2align 4
 gust__ctx_swap:
+gust__ctx_swap_alike:
         .cfi_startproc
         hint    #34                     /* bti c, a nop on older machines */
         stp     x29, x30, [sp, #-160]!
@@ -86,6 +89,7 @@ gust__ctx_swap:
         ret
         .cfi_endproc
         .size   gust__ctx_swap, . - gust__ctx_swap
+        .size   gust__ctx_swap_alike, . - gust__ctx_swap_alike
 
 /* Where a fresh context begins: entry in x19, its argument in x20 (set by
  * gust__ctx_init).  The return address is undefined: unwinding ends here.  The

@@ -58,7 +58,7 @@ static inline int tcp_listen(struct sockaddr_in *ret_addr)
     socklen_t len = sizeof *ret_addr;
     *ret_addr = tcp_loopback();
     CHECK_EQ(bind(fd, (struct sockaddr *)ret_addr, len), 0);
-    CHECK_EQ(listen(fd, 128), 0);
+    CHECK_EQ(listen(fd, SOMAXCONN), 0);
     CHECK_EQ(getsockname(fd, (struct sockaddr *)ret_addr, &len), 0);
     return fd;
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#include "core/fault.h"
+#include "core/backtrace.h"
 #include "tests/harness/test.h"
 
 enum { STACK_SIZE = 128 << 10 };

@@ -5,6 +5,7 @@
 /* What is in d, as a whole. */
 static gust_time armed_at(gust__deadline *d)
 {
+    GUST__CALL();
     gust__lock_take(&d->lock, RANK_DEADLINE);
     gust_time armed = d->armed;
     gust__lock_drop(&d->lock);

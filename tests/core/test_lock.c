@@ -1,8 +1,11 @@
 /* The runtime's lock under contention, and the rank check of debug builds. */
 #include "core/lock.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "core/sched.h"
 #include "tests/core/child.h"
@@ -38,32 +41,47 @@ Test(lock, lets_one_thread_in_at_a_time)
     cr_assert_eq(atomic_load(&lock.word), 0);
 }
 
+static _Atomic pid_t waiter_tid;
+
 static void *take_once(void *arg)
 {
     (void)arg;
+    atomic_store(&waiter_tid, gettid());
     gust__lock_take(&lock, RANK_SCHED);
     counter++;
     gust__lock_drop(&lock);
     return NULL;
 }
 
-/* The holder waits until somebody announced that it sleeps, so the futex path is
- * taken for certain; each sleeper must be woken by the one before it. */
-Test(lock, wakes_all_who_sleep)
+/* Sleeps in the kernel: its state is the letter after the name in parentheses. */
+static bool is_asleep(pid_t tid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    int fd = open(path, O_RDONLY);
+    cr_assert_geq(fd, 0);
+    cr_assert_gt(read(fd, text, sizeof text - 1), 0);
+    close(fd);
+    return strstr(text, ") S");
+}
+
+/* The holder waits until one of them naps; all must get the lock all the same. */
+Test(lock, whoever_naps_gets_it_too)
 {
     pthread_t threads[THREADS];
 
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 20; round++) {
+        atomic_store(&waiter_tid, 0);
         gust__lock_take(&lock, RANK_SCHED);
         for (int i = 0; i < THREADS; i++)
             cr_assert_eq(pthread_create(&threads[i], NULL, take_once, NULL), 0);
-        while (atomic_load(&lock.word) != 2)
+        while (atomic_load(&waiter_tid) == 0 || !is_asleep(atomic_load(&waiter_tid)))
             sched_yield();
         gust__lock_drop(&lock);
         for (int i = 0; i < THREADS; i++)
             pthread_join(threads[i], NULL);
     }
-    cr_assert_eq(counter, 100L * THREADS);
+    cr_assert_eq(counter, 20L * THREADS);
     cr_assert_eq(atomic_load(&lock.word), 0);
 }
 
@@ -90,6 +108,27 @@ static void in_rising_order(void)
 Test(lock, rank_check_accepts_rising_ranks_and_addresses)
 {
     child_assert_ends(in_rising_order, 0);
+}
+
+static int take_outside_of_a_call(void *arg)
+{
+    (void)arg;
+    gust__lock_take(&two[0], RANK_CHAN);
+    return 0;
+}
+
+static void without_a_p(void)
+{
+    setenv("GUST_MAXPROCS", "1", 1);
+    gust_run(take_outside_of_a_call, NULL);
+}
+
+Test(lock, of_ps_with_one_p_needs_that_p)
+{
+    char text[8192];
+    int status = child_run(without_a_p, text, sizeof text);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s", text);
+    cr_assert_not_null(strstr(text, "a lock of Ps is taken by a thread without one\n"), "%s", text);
 }
 
 static void falling_rank(void)

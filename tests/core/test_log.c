@@ -76,13 +76,14 @@ static void break_an_invariant(void)
     gust__fatal("%d goroutines are in two places", 2);
 }
 
-Test(log, fatal_prints_its_line_and_aborts)
+Test(log, fatal_prints_its_line_and_a_backtrace_and_aborts)
 {
-    char text[1024];
+    char text[4096];
     int status = child_run(break_an_invariant, text, sizeof text);
 
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    cr_assert_str_eq(text, "gust: 2 goroutines are in two places\n");
+    cr_assert_eq(strncmp(text, "gust: 2 goroutines are in two places\n", 37), 0, "%s", text);
+    cr_assert_not_null(strstr(text, "[0x"), "%s", text);
 }
 
 static void panic_outside(void)

@@ -64,7 +64,7 @@ static int hammer_main(void *arg)
 
 Test(mutex, lets_one_goroutine_in_at_a_time)
 {
-    test_run(hammer_main, NULL);
+    test_run_without_leaks(hammer_main, NULL);
 }
 
 static void unlock_other(void *arg)
@@ -88,7 +88,7 @@ static int any_unlocks_main(void *arg)
 
 Test(mutex, any_goroutine_may_unlock)
 {
-    test_run(any_unlocks_main, NULL);
+    test_run_without_leaks(any_unlocks_main, NULL);
 }
 
 /* --- Misuse ------------------------------------------------------------------- */
@@ -145,7 +145,7 @@ static int deadline_main(void *arg)
 
 Test(mutex, lock_until_gives_up_at_the_deadline)
 {
-    test_run(deadline_main, NULL);
+    test_run_without_leaks(deadline_main, NULL);
 }
 
 static void lock_soon(void *arg)
@@ -177,7 +177,7 @@ static int behind_main(void *arg)
 
 Test(mutex, a_waiter_that_gives_up_leaves_the_others_in_the_queue)
 {
-    test_run(behind_main, NULL);
+    test_run_without_leaks(behind_main, NULL);
 }
 
 /* Deadlines of 0 to `spread_us` against critical sections that now and then
@@ -222,7 +222,7 @@ static int race_main(void *arg)
 Test(mutex, deadlines_racing_with_unlocks_leave_the_mutex_sound)
 {
     uint64_t seed = test_seed();
-    test_run(race_main, &seed);
+    test_run_without_leaks(race_main, &seed);
 }
 
 /* One waiter, whose deadline and wake-up come at about the same time. */
@@ -256,7 +256,7 @@ static int duel_main(void *arg)
 Test(mutex, a_deadline_and_an_unlock_at_the_same_time_agree_on_one_outcome)
 {
     uint64_t seed = test_seed();
-    test_run(duel_main, &seed);
+    test_run_without_leaks(duel_main, &seed);
 }
 
 /* --- Fairness ---------------------------------------------------------------------- */
@@ -300,7 +300,7 @@ static int fairness_main(void *arg)
 
 Test(mutex, greedy_goroutines_do_not_keep_others_out)
 {
-    test_run(fairness_main, NULL);
+    test_run_without_leaks(fairness_main, NULL);
 }
 
 enum { STATE_STARVING = 4 };
@@ -350,7 +350,7 @@ static int hand_off_main(void *arg)
 
 Test(mutex, starving_waiter_is_handed_the_mutex_before_newcomers)
 {
-    test_run(hand_off_main, NULL);
+    test_run_without_leaks(hand_off_main, NULL);
 }
 
 static void lock_briefly(void *arg)
@@ -381,7 +381,7 @@ static int starved_out_main(void *arg)
 
 Test(mutex, starving_mode_ends_when_the_last_waiter_gives_up)
 {
-    test_run(starved_out_main, NULL);
+    test_run_without_leaks(starved_out_main, NULL);
 }
 
 /* --- Lifetime ------------------------------------------------------------------------ */
@@ -418,5 +418,5 @@ static int last_user_main(void *arg)
 
 Test(mutex, may_be_freed_by_its_last_user)
 {
-    test_run(last_user_main, NULL);
+    test_run_without_leaks(last_user_main, NULL);
 }

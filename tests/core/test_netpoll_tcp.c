@@ -104,6 +104,7 @@ struct acceptor {
     gust__lock lock; /* RANK_CONN: op and stopping */
     bool stopping;
     _Atomic int accepted;
+    _Atomic bool handing; /* a result is being handed out: the next one has to wait */
     _Atomic bool done;
 };
 
@@ -113,8 +114,11 @@ static void on_accepted(gust__op *op, int res)
     CHECK(!gust__g());
     CHECK(res >= 0);
     CHECK(!a->done);
+    CHECK(!atomic_exchange(&a->handing, true));
     close(res);
+    gust__poller_poll(gust__poller_current()); /* what others may do meanwhile */
     a->accepted++;
+    atomic_store(&a->handing, false);
 }
 
 static void on_accept_done(gust__op *op);
@@ -150,6 +154,7 @@ static void acceptor_start(struct acceptor *a)
 
 static void acceptor_stop(struct acceptor *a)
 {
+    GUST__CALL();
     gust__lock_take(&a->lock, RANK_CONN);
     a->stopping = true;
     gust__op_cancel(&a->op);
@@ -191,15 +196,15 @@ static int burst_main(void *arg)
 {
     struct sockaddr_in addr;
     struct acceptor a = {.accepted = 0};
-    int clients[120];
+    int clients[200];
     (void)arg;
     CHECK_EQ(gust__fd_init(&a.listener, tcp_listen(&addr)), 0);
-    for (int i = 0; i < 120; i++)
+    for (int i = 0; i < 200; i++)
         clients[i] = tcp_connect(&addr);
     acceptor_start(&a);
-    AWAIT(a.accepted == 120);
+    AWAIT(a.accepted == 200);
     acceptor_stop(&a);
-    for (int i = 0; i < 120; i++)
+    for (int i = 0; i < 200; i++)
         close(clients[i]);
     gust__fd_close(&a.listener);
     return 0;

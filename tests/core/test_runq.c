@@ -45,6 +45,56 @@ Test(runq, list_is_first_in_first_out)
     }
 }
 
+static void expect_list(gust__glist *l, unsigned count)
+{
+    cr_assert_eq(l->count, count);
+    for (unsigned i = 0; i < count; i++)
+        cr_assert_eq(gust__glist_pop(l), &gs[i]);
+    cr_assert_null(gust__glist_pop(l));
+    cr_assert_eq(l->count, 0);
+}
+
+static void push_pointers(gust__glist *l, unsigned from, unsigned to)
+{
+    G *batch[GUST__RUNQ_SIZE];
+    for (unsigned i = from; i < to; i++)
+        batch[i - from] = &gs[i];
+    gust__glist_push_all(l, batch, to - from);
+}
+
+Test(runq, list_takes_many_at_once_in_their_order)
+{
+    gust__glist l = {0};
+    push_pointers(&l, 0, 100);
+    gust__glist_push(&l, &gs[100]);
+    push_pointers(&l, 101, 150);
+    expect_list(&l, 150);
+}
+
+Test(runq, list_moves_behind_another)
+{
+    gust__glist l = {0}, from = {0};
+    gust__glist_move(&l, &from);
+    cr_assert_null(gust__glist_pop(&l));
+    push_pointers(&from, 0, 20);
+    gust__glist_move(&l, &from); /* to an empty one */
+    push_pointers(&from, 20, 50);
+    gust__glist_move(&l, &from);
+    gust__glist_move(&l, &from); /* empty now */
+    cr_assert_null(gust__glist_pop(&from));
+    gust__glist_push(&l, &gs[50]);
+    expect_list(&l, 51);
+}
+
+/* The hint for those who go through a long list. */
+Test(runq, batch_knows_who_comes_some_places_later)
+{
+    gust__glist l = {0};
+    push_pointers(&l, 0, 20);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(gs[i].ahead, i + GUST__AHEAD < 20 ? &gs[i + GUST__AHEAD] : NULL);
+}
+
 /* --- The ring ---------------------------------------------------------------- */
 
 Test(runq, ring_is_first_in_first_out)

@@ -29,7 +29,7 @@ static int ready_main(void *arg)
 
 Test(select, takes_the_only_case_that_can_proceed)
 {
-    test_run(ready_main, NULL);
+    test_run_without_leaks(ready_main, NULL);
 }
 
 static int closed_main(void *arg)
@@ -53,7 +53,7 @@ static int closed_main(void *arg)
 
 Test(select, recv_from_closed_channel_proceeds_with_zeroes)
 {
-    test_run(closed_main, NULL);
+    test_run_without_leaks(closed_main, NULL);
 }
 
 static int nothing_main(void *arg)
@@ -81,7 +81,7 @@ static int nothing_main(void *arg)
 
 Test(select, sleeps_until_the_deadline_if_nothing_can_proceed)
 {
-    test_run(nothing_main, NULL);
+    test_run_without_leaks(nothing_main, NULL);
 }
 
 static int past_main(void *arg)
@@ -99,7 +99,7 @@ static int past_main(void *arg)
 
 Test(select, a_past_deadline_tries_once)
 {
-    test_run(past_main, NULL);
+    test_run_without_leaks(past_main, NULL);
 }
 
 static int null_main(void *arg)
@@ -119,7 +119,7 @@ static int null_main(void *arg)
 
 Test(select, never_chooses_a_null_channel)
 {
-    test_run(null_main, NULL);
+    test_run_without_leaks(null_main, NULL);
 }
 
 /* --- Waking up ----------------------------------------------------------------- */
@@ -182,7 +182,7 @@ static int waking_main(void *arg)
 
 Test(select, the_case_that_woke_it_is_chosen_and_the_others_are_withdrawn)
 {
-    test_run(waking_main, NULL);
+    test_run_without_leaks(waking_main, NULL);
 }
 
 /* Go's TestSelectDuplicateChannel. */
@@ -215,7 +215,7 @@ static int duplicate_main(void *arg)
 
 Test(select, the_same_channel_may_stand_in_several_cases)
 {
-    test_run(duplicate_main, NULL);
+    test_run_without_leaks(duplicate_main, NULL);
 }
 
 static int own_main(void *arg)
@@ -233,7 +233,7 @@ static int own_main(void *arg)
 
 Test(select, does_not_receive_what_it_sends_itself)
 {
-    test_run(own_main, NULL);
+    test_run_without_leaks(own_main, NULL);
 }
 
 /* --- Panics --------------------------------------------------------------------- */
@@ -323,7 +323,7 @@ static int uniform_main(void *arg)
 
 Test(select, chooses_uniformly_among_ready_cases)
 {
-    test_run(uniform_main, NULL);
+    test_run_without_leaks(uniform_main, NULL);
 }
 
 static int weighted_main(void *arg)
@@ -346,7 +346,7 @@ static int weighted_main(void *arg)
 
 Test(select, chance_is_per_case_not_per_channel)
 {
-    test_run(weighted_main, NULL);
+    test_run_without_leaks(weighted_main, NULL);
 }
 
 /* --- Many cases -------------------------------------------------------------------- */
@@ -376,7 +376,7 @@ static int many_main(void *arg)
 
 Test(select, takes_up_to_its_maximum_of_cases)
 {
-    test_run(many_main, NULL);
+    test_run_without_leaks(many_main, NULL);
 }
 
 static int too_many_main(void *arg)
@@ -389,5 +389,5 @@ static int too_many_main(void *arg)
 
 Test(select, more_cases_than_the_maximum_are_refused)
 {
-    test_run(too_many_main, NULL);
+    test_run_without_leaks(too_many_main, NULL);
 }

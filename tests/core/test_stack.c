@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "core/ctx.h"
+#include "core/inject.h"
 #include "core/sched.h"
 #include "tests/core/child.h"
 
@@ -170,7 +171,7 @@ static size_t resident_pages(char *low, size_t size)
     return n;
 }
 
-Test(stack, spilled_stacks_keep_their_top_page_only)
+static void check_trimming(void)
 {
     gust__stack stacks[GUST__STACK_CACHE_MAX];
     const size_t pages = 16;
@@ -191,6 +192,20 @@ Test(stack, spilled_stacks_keep_their_top_page_only)
     }
     finish();
 }
+
+Test(stack, spilled_stacks_keep_their_top_page_only)
+{
+    check_trimming();
+}
+
+#ifdef GUST_DEBUG
+Test(stack, spilled_stacks_are_trimmed_one_by_one_where_they_must)
+{
+    gust__inject_arm(INJECT_PROCESS_MADVISE, 1, INJECT_FOR_EVER);
+    check_trimming();
+    cr_assert_gt(gust__inject_disarm(), 0);
+}
+#endif
 
 /* --- Guards ---------------------------------------------------------------- */
 

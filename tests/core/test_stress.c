@@ -46,8 +46,8 @@ static void dump_p(P *p)
 
 static void dump_and_abort(void)
 {
-    gust__stats s;
-    gust__stats_read(&s);
+    gust_stats s;
+    gust_stats_read(&s);
     fprintf(stderr,
             "nothing moved for %d s, seed %llu: %zu goroutines, %u global, %u idle Ps, %u "
             "spinning, %llu steals, %llu wakes, %llu retakes, %llu threads\n",
@@ -136,6 +136,7 @@ static void storm_sleeper(void *arg)
 {
     struct storm_seat *seat = arg;
     for (int i = 0; i < STORM_ROUNDS * STORM_WAKERS; i++) {
+        GUST__CALL();
         gust__lock_take(&seat->lock, RANK_CHAN);
         gust__park(seat_commit, seat, WAIT_CHAN_RECV);
         atomic_fetch_add(&storm.ran[seat - seats], 1);
@@ -146,6 +147,7 @@ static void storm_sleeper(void *arg)
 
 static void seat_wake(struct storm_seat *seat, bool next)
 {
+    GUST__CALL();
     gust__lock_take(&seat->lock, RANK_CHAN);
     G *g = seat->parked;
     seat->parked = NULL;

@@ -42,6 +42,7 @@ static void park_and_run(void *arg)
     atomic_store(&parked.ran, true);
 }
 
+/* gust__ready or gust__ready_tail. */
 static void ready_and_hog(void (*ready)(G *g))
 {
     atomic_store(&parked.g, NULL);
@@ -49,7 +50,7 @@ static void ready_and_hog(void (*ready)(G *g))
     go(park_and_run, NULL);
     AWAIT(atomic_load(&parked.g));
     gust_sleep(100 * GUST_US); /* the other P has nothing to do */
-    ready(atomic_load(&parked.g));
+    IN_CALL_(ready(atomic_load(&parked.g)));
     HOG_UNTIL(atomic_load(&parked.ran));
 }
 

@@ -95,7 +95,7 @@ static int order_main(void *arg)
 }
 
 /* One P: several would race for the last microseconds. */
-Test(time, sleepers_wake_in_the_order_of_their_times)
+Test(time, sleepers_wake_in_the_order_of_their_times, .init = no_chaos)
 {
     setenv("GUST_MAXPROCS", "1", 1);
     test_run(order_main, NULL);

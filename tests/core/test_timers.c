@@ -21,7 +21,7 @@ static gust__timers *become(int i)
 static void init(void)
 {
     for (int i = 0; i < PROCS; i++)
-        atomic_init(&ps[i].timers.earliest, GUST_FOREVER);
+        cr_assert_eq(gust__timers_init(&ps[i].timers), 0);
 }
 
 static void fini(void)

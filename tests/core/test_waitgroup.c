@@ -37,7 +37,7 @@ static int all_done_main(void *arg)
 
 Test(waitgroup, wait_returns_after_the_last_done)
 {
-    test_run(all_done_main, NULL);
+    test_run_without_leaks(all_done_main, NULL);
 }
 
 static int zero_main(void *arg)
@@ -56,7 +56,7 @@ static int zero_main(void *arg)
 
 Test(waitgroup, wait_for_zero_returns_at_once)
 {
-    test_run(zero_main, NULL);
+    test_run_without_leaks(zero_main, NULL);
 }
 
 static void wait_one(void *arg)
@@ -84,7 +84,7 @@ static int many_waiters_main(void *arg)
 
 Test(waitgroup, releases_all_who_wait)
 {
-    test_run(many_waiters_main, NULL);
+    test_run_without_leaks(many_waiters_main, NULL);
 }
 
 static int deadline_main(void *arg)
@@ -105,7 +105,7 @@ static int deadline_main(void *arg)
 
 Test(waitgroup, wait_gives_up_at_the_deadline)
 {
-    test_run(deadline_main, NULL);
+    test_run_without_leaks(deadline_main, NULL);
 }
 
 static int negative_main(void *arg)
@@ -144,7 +144,41 @@ static int reuse_main(void *arg)
 
 Test(waitgroup, may_be_used_again)
 {
-    test_run(reuse_main, NULL);
+    test_run_without_leaks(reuse_main, NULL);
+}
+
+/* Go's testWaitGroup: nobody gets past the barrier before the last done. */
+static void pass_barrier(void *arg)
+{
+    struct team *t = arg;
+    gust_waitgroup_done(&t->waiters);
+    CHECK_EQ(gust_waitgroup_wait(&t->group, SOON), 0);
+    t->finished++;
+}
+
+static int barrier_main(void *arg)
+{
+    struct team t = {.group = GUST_WAITGROUP_INIT};
+    (void)arg;
+    for (int round = 0; round < 8; round++) {
+        t.finished = 0;
+        gust_waitgroup_add(&t.waiters, 16);
+        gust_waitgroup_add(&t.group, 16);
+        for (int i = 0; i < 16; i++)
+            go(pass_barrier, &t);
+        CHECK_EQ(gust_waitgroup_wait(&t.waiters, SOON), 0);
+        for (int i = 0; i < 16; i++) {
+            CHECK_EQ(t.finished, 0);
+            gust_waitgroup_done(&t.group);
+        }
+        AWAIT(t.finished == 16);
+    }
+    return 0;
+}
+
+Test(waitgroup, nobody_passes_before_the_last_done)
+{
+    test_run(barrier_main, NULL);
 }
 
 static void done_only(void *arg)
@@ -170,7 +204,7 @@ static int lifetime_main(void *arg)
 
 Test(waitgroup, may_be_freed_once_wait_has_returned)
 {
-    test_run(lifetime_main, NULL);
+    test_run_without_leaks(lifetime_main, NULL);
 }
 
 struct late {
@@ -206,5 +240,5 @@ static int late_main(void *arg)
 Test(waitgroup, deadlines_racing_with_done_leave_no_waiter_behind)
 {
     uint64_t seed = test_seed();
-    test_run(late_main, &seed);
+    test_run_without_leaks(late_main, &seed);
 }

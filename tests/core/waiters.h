@@ -14,10 +14,17 @@
 
 #include "core/chan.h"
 #include "core/waitq.h"
+#include "tests/core/calls.h"
 #include "tests/harness/test.h"
 
 /* "Soon" for what must happen; only a failing test waits that long. */
 #define SOON gust_after(30 * GUST_SEC)
+
+/* For what is only so if nothing is shuffled: order, counts, patience. */
+static inline void no_chaos(void)
+{
+    unsetenv("GUST_CHAOS");
+}
 
 static inline void go(void (*fn)(void *arg), void *arg)
 {
@@ -27,6 +34,7 @@ static inline void go(void (*fn)(void *arg), void *arg)
 static inline size_t waiters_count(gust__waitlist *list, gust__lock *lock, gust__rank rank)
 {
     size_t count = 0;
+    GUST__CALL();
     gust__lock_take(lock, rank);
     for (gust__waiter *w = list->head; w; w = w->next)
         count++;

@@ -6,6 +6,7 @@
  * script uses them. */
 #include "tests/harness/test.h"
 
+#include <gust/debug.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,27 @@ _Noreturn void test_check_eq_failed(const char *file, int line, const char *what
     dprintf(STDERR_FILENO, "%s:%d: CHECK failed: %s: %lld is not %lld\n", file, line, what, actual,
             expected);
     abort();
+}
+
+typedef struct checked_call {
+    int (*fn)(void *arg);
+    void *arg;
+} checked_call;
+
+static int run_checked(void *arg)
+{
+    checked_call *call = arg;
+    gust_leaks begun;
+    gust_leaks_begin(&begun);
+    int result = call->fn(call->arg);
+    CHECK_EQ(gust_leaks_end(&begun, STDERR_FILENO, gust_after(5 * GUST_SEC)), 0);
+    return result;
+}
+
+int test_run_leak_checked(int (*fn)(void *arg), void *arg)
+{
+    checked_call call = {fn, arg};
+    return gust_run(run_checked, &call);
 }
 
 #ifndef TEST_OWN_RUNNER

@@ -54,4 +54,9 @@ _Noreturn void test_check_eq_failed(const char *file, int line, const char *what
 /* Runs fn(arg) as the main goroutine and asserts that it returned 0. */
 #define test_run(fn, arg) cr_assert_eq(gust_run((fn), (arg)), 0)
 
+/* The same, and aborts if goroutines that fn started are there for long after it
+ * returned; names them. */
+#define test_run_without_leaks(fn, arg) cr_assert_eq(test_run_leak_checked((fn), (arg)), 0)
+int test_run_leak_checked(int (*fn)(void *arg), void *arg);
+
 #endif

@@ -2,6 +2,7 @@
 #include "tests/http/site.h"
 
 #include <gust/chan.h>
+#include <gust/context.h>
 
 /* A handler that says it has started and waits until it may go on. */
 struct stage {
@@ -262,6 +263,53 @@ static int lose_the_listener(void *arg)
 Test(server, serve_reports_a_listener_that_was_closed)
 {
     test_run(lose_the_listener, NULL);
+}
+
+static void wait_in_vain(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    struct stage *stage = arg;
+
+    CHECK_EQ(gust_chan_send(stage->started, NULL, GUST_NOW), 0);
+    CHECK_EQ(gust_chan_recv(stage->go_on, NULL, gust_after(SITE_WAIT_NS)), -ECANCELED);
+    gust_http_reply(res, 503, NULL, "no", 2);
+    (void)req;
+}
+
+static int cancel_all(void *arg)
+{
+    gust_context *context;
+    struct stage stage;
+    struct site site;
+    size_t before = gust_num_goroutines();
+
+    (void)arg;
+    stage_init(&stage);
+    CHECK_EQ(gust_context_new(NULL, &context), 0);
+    gust_context_swap(gust_context_ref(context));
+    site_start(&site, &(gust_http_server_options){.handler = wait_in_vain, .arg = &stage});
+    gust_context_unref(gust_context_swap(NULL));
+    gust_conn *idle = site_dial(&site), *busy = site_dial(&site);
+    client_send(busy, GET_KEEP);
+    wait_started(&stage);
+    gust_context_cancel(context, 0);
+    CHECK_EQ(gust_waitgroup_wait(&site.serving, gust_after(SITE_WAIT_NS)), 0);
+    CHECK_EQ(site.result, -ECANCELED);
+    while (gust_num_goroutines() > before)
+        gust_yield();
+    while (gust_conn_fill(busy, 65536, gust_after(SITE_WAIT_NS)) > 0)
+        continue;
+    client_close(idle);
+    client_close(busy);
+    gust_http_server_free(site.server);
+    gust_listener_close(site.listener);
+    gust_context_unref(context);
+    stage_fini(&stage);
+    return 0;
+}
+
+Test(server, ends_with_all_its_handlers_when_its_context_is_cancelled)
+{
+    test_run(cancel_all, NULL);
 }
 
 /* --- Many clients at once --------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <gust/net.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -42,13 +43,21 @@
         }                                                             \
     } while (0)
 
+/* Is it what sysmon opens for a moment, to see whether a thread sleeps?  So is one
+ * that has gone since it was listed: nobody else closes any meanwhile. */
+static inline bool fd_is_sysmons(int dir, const char *name)
+{
+    char path[64] = "";
+    return readlinkat(dir, name, path, sizeof path - 1) <= 0 || strstr(path, "/task/");
+}
+
 static inline size_t fd_count(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     size_t count = 0;
     CHECK(dir != NULL);
-    while (readdir(dir))
-        count++;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        count += !fd_is_sysmons(dirfd(dir), entry->d_name);
     closedir(dir);
     return count;
 }
@@ -173,6 +182,14 @@ static inline bool window_is_closed(int fd)
     return queued > 0 && queued == unsent;
 }
 
+/* No send goes on before the peer reads: its window is closed, and the kernel's buffer
+ * as good as full. */
+static inline bool is_stuck(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return window_is_closed(fd) && poll(&p, 1, 0) == 0;
+}
+
 /* Writes until the peer's window, the kernel's buffer and both blocks are full;
  * returns how much that was.  The blocks' bytes are the stream's. */
 static inline uint64_t stuff(gust_conn *c)
@@ -180,7 +197,9 @@ static inline uint64_t stuff(gust_conn *c)
     char block[4096];
     uint64_t taken = 0;
     ssize_t n = 0;
-    while (n >= 0 || !window_is_closed(c->fd.fd)) {
+    /* Stuck before the write that fails: else it may have been the network's fault. */
+    for (bool stuck = false; n >= 0 || !stuck;) {
+        stuck = is_stuck(c->fd.fd);
         stream_fill(block, sizeof block, taken);
         n = gust_conn_write(c, block, sizeof block, gust_after(10 * GUST_MS));
         CHECK(n == sizeof block || n == -ETIMEDOUT);
@@ -217,6 +236,7 @@ static inline void write_all(void *arg)
 
 static inline bool holds_no_buffer(gust_conn *c)
 {
+    GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     bool none = !c->rd.picked && !c->rd.heap && !c->wr.filling && !c->wr.sending;
     gust__lock_drop(&c->lock);
@@ -226,6 +246,7 @@ static inline bool holds_no_buffer(gust_conn *c)
 /* A goroutine is blocked in a read. */
 static inline bool is_reading(gust_conn *c)
 {
+    GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     gust__op *op = c->rd.op;
     bool reading = op && atomic_load(&op->state) == GUST__OP_INFLIGHT;
@@ -236,6 +257,7 @@ static inline bool is_reading(gust_conn *c)
 /* A goroutine is blocked in a write or a drain. */
 static inline bool is_writing(gust_conn *c)
 {
+    GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     gust__op *op = c->wr.direct;
     bool writing = c->wr.waiters.head || (op && atomic_load(&op->state) == GUST__OP_INFLIGHT);

@@ -29,11 +29,15 @@ int gust_chan_new(size_t elem_size, size_t capacity, gust_chan **ret_chan);
 gust_chan *gust_chan_ref(gust_chan *c);
 
 /* Drops one owner; the last one frees the channel and what is buffered in it.
- * No goroutine may be waiting on it then.  NULL is accepted. */
+ * No goroutine may be waiting on it then.  NULL is accepted.
+ * A goroutine in gust_select touches its channels until the call returns, so it
+ * must own references; a plain send or receive does not touch the channel once its
+ * element has been handed over. */
 void gust_chan_unref(gust_chan *c);
 
 /* Sends a copy of *elem, waiting for room or a receiver until `deadline`.
- * Errors: -ETIMEDOUT; -EAGAIN in its place if the deadline was GUST_NOW.
+ * Errors: -ETIMEDOUT; -EAGAIN in its place if the deadline was GUST_NOW;
+ * -ECANCELED if it had to wait and the goroutine's context is cancelled.
  * After an error no receiver got, or will get, the element.
  * Panics if the channel is closed, even while waiting. */
 int gust_chan_send(gust_chan *c, const void *elem, gust_time deadline);
@@ -41,7 +45,9 @@ int gust_chan_send(gust_chan *c, const void *elem, gust_time deadline);
 /* Receives into *ret_elem (NULL drops the element), waiting until `deadline`.
  * Returns 1 if an element was received, 0 if the channel is closed and drained
  * (*ret_elem is zeroed).
- * Errors: -ETIMEDOUT; -EAGAIN in its place if the deadline was GUST_NOW. */
+ * Errors: -ETIMEDOUT; -EAGAIN in its place if the deadline was GUST_NOW;
+ * -ECANCELED if it had to wait and the goroutine's context is cancelled.  After an
+ * error nothing was taken out of the channel. */
 int gust_chan_recv(gust_chan *c, void *ret_elem, gust_time deadline);
 
 /* Closes the channel: receivers drain it and then see "closed"; senders panic.
@@ -65,8 +71,9 @@ typedef struct gust_case {
 /* Waits until one of the cases can proceed, does it, and returns its index.
  * If several can, one is chosen uniformly at random.  GUST_NOW is Go's
  * "default": it returns at once.  With count 0 it sleeps until the deadline.
- * Errors: -ETIMEDOUT, or -EAGAIN if the deadline was GUST_NOW; then no case
- * has happened.  -EINVAL if count is above GUST_SELECT_MAX; -ENOMEM, possible
+ * Errors: -ETIMEDOUT, or -EAGAIN if the deadline was GUST_NOW, or -ECANCELED if it
+ * had to wait and the goroutine's context is cancelled; then no case has happened.
+ * -EINVAL if count is above GUST_SELECT_MAX; -ENOMEM, possible
  * only above 16 cases.
  * Panics if a chosen send meets a closed channel. */
 #define GUST_SELECT_MAX 1024

@@ -7,6 +7,9 @@
 #define GUST_RUNTIME_H
 
 #include <gust/base.h>
+#include <gust/panic.h>
+
+struct gust_context; /* gust/context.h */
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,7 +21,8 @@ extern "C" {
  * whose work matters.  May be called again after it returned.
  *
  * Environment: GUST_MAXPROCS, GUST_NETPOLL (auto, uring, epoll),
- * GUST_STACK_SIZE (bytes), GUST_STACK_GUARD (auto, madvise, mprotect, none).
+ * GUST_STACK_SIZE (bytes), GUST_STACK_GUARD (auto, madvise, mprotect, none),
+ * GUST_SCHEDTRACE (milliseconds, see <gust/debug.h>).
  * Errors: -EINVAL if one of these cannot be understood, -EBUSY if a runtime is
  * running already (or one of its threads never came back from foreign code),
  * -ENOMEM, -EAGAIN and what io_uring_setup(2) or epoll_create1(2) answer.  The
@@ -26,26 +30,37 @@ extern "C" {
 int gust_run(int (*main_fn)(void *arg), void *arg);
 
 /* Starts fn(arg) as a goroutine and returns at once.  The goroutine ends when
- * fn returns or calls gust_goexit.  What the caller wrote before is visible to
+ * fn returns or calls gust_goexit.  It inherits the caller's context.  What the caller wrote before is visible to
  * fn (the spawn happens-before the first statement of fn).
  * Errors: -ENOMEM.  Only from a goroutine. */
 int gust_go(void (*fn)(void *arg), void *arg);
 
 /* How gust_go_with starts a goroutine; zeroes are the defaults. */
 typedef struct gust_go_options {
-    const char *name;  /* borrowed for the goroutine's life; shown in reports */
-    size_t stack_size; /* bytes, rounded up to pages; 0: GUST_STACK_SIZE or 256 KiB */
+    const char *name;             /* borrowed for the goroutine's life; shown in reports */
+    size_t stack_size;            /* bytes, rounded up to pages; 0: GUST_STACK_SIZE or 256 KiB */
+    struct gust_context *context; /* what it runs under; NULL: the caller's context.  The
+                                     goroutine takes a reference of its own */
 } gust_go_options;
 
 /* gust_go with options.  Errors: -ENOMEM, -EINVAL if stack_size is below 16
  * KiB or above 1 GiB. */
 int gust_go_with(const gust_go_options *options, void (*fn)(void *arg), void *arg);
 
-/* Lets other goroutines run; the caller goes to the end of the global queue,
- * as with Go's runtime.Gosched.  Only from a goroutine. */
+/* Lets other goroutines run; the caller goes to the end of the global queue, as
+ * with Go's runtime.Gosched, or to that of the only P's.  Only from a goroutine. */
 void gust_yield(void);
 
-/* Ends the calling goroutine.  Its stack is reused: nothing may point into it. */
+/* Yields if the caller has used up its time slice (10 ms) or somebody waits for
+ * its P; else costs about a nanosecond.  For loops that compute for long and call
+ * nothing else of gust; without it they lose their P and go on as plain threads,
+ * which is safe too, but slower to come back from.  Any thread. */
+void gust_yield_if_needed(void);
+
+/* Ends the calling goroutine, from any depth of calls and recover scopes, once its
+ * deferred functions have run (<gust/panic.h>).  Its stack is reused: nothing may
+ * point into it.  In the main goroutine: gust_run does not return, the others go on,
+ * and when none is left that is a deadlock, as in Go. */
 GUST_NORETURN void gust_goexit(void);
 
 /* The caller's goroutine number, from 1 (the main one); 0 outside goroutines.
@@ -58,7 +73,8 @@ uint64_t gust_goid(void);
 int gust_maxprocs(void);
 
 /* Goroutines that exist now: waiting to start, runnable, running and parked.
- * A snapshot.  Any thread. */
+ * A snapshot; what those did that it no longer counts is visible to the caller.
+ * Any thread. */
 size_t gust_num_goroutines(void);
 
 /* "io_uring" or "epoll": what the running runtime polls with; "" before. */
@@ -74,10 +90,14 @@ const char *gust_netpoll_name(void);
 void gust_blocking_begin(void);
 void gust_blocking_end(void);
 
-/* Stops the program because of a bug: prints the message, the goroutine, where
- * it was started and a backtrace, and aborts.  For broken contracts, not for
- * errors a caller can handle. */
-GUST_NORETURN void gust_panic(const char *format, ...) GUST_PRINTF(1, 2);
+/* Wires the calling goroutine to its thread, as Go's runtime.LockOSThread: it runs
+ * on no other, and no other goroutine runs there, until it has called unlock as
+ * often as lock.  For libraries that keep state per thread (OpenGL, credentials,
+ * namespaces).  Each park then costs two switches of threads.  If the goroutine
+ * ends while locked its thread is not used again.  unlock panics if the caller is
+ * not locked.  Only from a goroutine. */
+void gust_lock_os_thread(void);
+void gust_unlock_os_thread(void);
 
 /* Where the library says what an operator may need to know (which poller was
  * chosen, a fallback taken).  NULL restores the default, one line on stderr.

@@ -9,11 +9,12 @@
 extern "C" {
 #endif
 
-/* Parks the calling goroutine for at least `ns` nanoseconds (<= 0: yields). */
-void gust_sleep(int64_t ns);
+/* Parks the calling goroutine for at least `ns` nanoseconds (<= 0: yields) and
+ * returns 0; -ECANCELED if its context was cancelled first. */
+int gust_sleep(int64_t ns);
 
-/* Parks the calling goroutine until `when` or a little later. */
-void gust_sleep_until(gust_time when);
+/* The same until `when`, or a little later. */
+int gust_sleep_until(gust_time when);
 
 typedef struct gust_timer gust_timer;
 
@@ -42,7 +43,8 @@ int gust_ticker_new(int64_t period_ns, gust_ticker **ret_ticker);
  * is freed (take a reference to keep it longer). */
 gust_chan *gust_ticker_chan(gust_ticker *t);
 
-/* Changes the period; the next tick comes one new period from now.
+/* Changes the period; the next tick comes one new period from now.  By one
+ * goroutine at a time.
  * Errors: -EINVAL if period_ns <= 0. */
 int gust_ticker_reset(gust_ticker *t, int64_t period_ns);
 

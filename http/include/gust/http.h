@@ -9,6 +9,11 @@
  * call.  Bodies stream in both directions: a handler that does not read stops
  * its client, a client that does not read stops its handler.
  *
+ * A handler that panics (<gust/panic.h>) ends its request only: it is answered 500
+ * if nothing of the response has been sent, the connection is closed, and the log
+ * hook hears of it.  What the handler had locked or allocated is its own business:
+ * gust_defer works in it.
+ *
  * Framing is strict.  A request that two servers could read in two ways is
  * answered 400 and its connection closed; no handler sees it.  Every limit and
  * timeout below is on by default. */
@@ -78,13 +83,17 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
  * Returns 0 once gust_http_server_shutdown has finished, or at once if that
  * was called before.  May run for several listeners at the same time.  The
  * listener stays the caller's.
- * Errors: -EBADF if the listener is closed and nobody called shutdown. */
+ * Handlers run under the caller's context: once it is cancelled, so are they, and
+ * their connections end.
+ * Errors: -EBADF if the listener is closed and nobody called shutdown; -ECANCELED
+ * if the goroutine's context is cancelled. */
 int gust_http_server_serve(gust_http_server *s, gust_listener *l);
 
 /* Stops accepting, closes the connections that wait for a request, and lets
  * the requests in flight finish, each answered with "Connection: close".  What
- * is left at `deadline` is closed under its handler.
- * Returns 0 if all finished.  Errors: -ETIMEDOUT. */
+ * is left at `deadline`, or when the goroutine's context is cancelled, is closed
+ * under its handler.
+ * Returns 0 if all finished.  Errors: -ETIMEDOUT, -ECANCELED. */
 int gust_http_server_shutdown(gust_http_server *s, gust_time deadline);
 
 /* Drops the server.  No gust_http_server_serve may be running; a handler that

@@ -1,6 +1,9 @@
 /* TCP: addresses, listeners and connections.
  *
  * Every call may block its goroutine (never the thread) and takes a deadline.
+ * Instead of waiting it returns -ECANCELED if the goroutine's context (see
+ * gust/context.h) is cancelled, before the call or during the wait; what was said
+ * of -ETIMEDOUT is true of -ECANCELED as well.
  * ECONNRESET, EPIPE and an early end of stream are ordinary results, not
  * failures of the library.  SIGPIPE is never raised. */
 #ifndef GUST_NET_H
@@ -64,7 +67,8 @@ int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
  * GUST_NOW takes a connection that has been accepted in the background, which
  * begins with the first call.
  * Errors: -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW);
- * -EBADF once the listener is closed; -ENOMEM, the connection is closed then. */
+ * -ECANCELED; -EBADF once the listener is closed; -ENOMEM, the connection is closed
+ * then. */
 int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn);
 
 /* The address it is bound to, with the port the kernel picked. */
@@ -96,13 +100,13 @@ void gust_listener_unref(gust_listener *l); /* the last one closes */
 #define GUST_CONN_WBUF 16384
 
 /* Connects.  TCP_NODELAY is set.  Errors: -ETIMEDOUT (-EAGAIN in its place if
- * the deadline was GUST_NOW), what socket(2) and connect(2) answer
+ * the deadline was GUST_NOW), -ECANCELED, what socket(2) and connect(2) answer
  * (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...), -ENOMEM. */
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn);
 
 /* Reads at least one byte, at most `len`.  Returns the count, 0 at the end of
  * the stream (or if len is 0).  Errors: -ETIMEDOUT (-EAGAIN in its place if the
- * deadline was GUST_NOW; either leaves the stream intact, no byte is lost),
+ * deadline was GUST_NOW), -ECANCELED (all leave the stream intact, no byte is lost),
  * -ECONNRESET, -EBADF if the conn is closed meanwhile. */
 ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline);
 
@@ -123,7 +127,7 @@ void gust_conn_consume(gust_conn *c, size_t n);
  * kernel to accept the rest.  `buf` is the caller's again on return.
  * Returns len.  Errors: -EAGAIN if the deadline was GUST_NOW and the write buffer
  * has no room: nothing was taken (more than GUST_CONN_WBUF bytes never fit);
- * -ETIMEDOUT, -EPIPE, -ECONNRESET, -EBADF, -ENOMEM: an unknown part of the bytes
+ * -ETIMEDOUT, -ECANCELED, -EPIPE, -ECONNRESET, -EBADF, -ENOMEM: an unknown part of the bytes
  * may have been sent, only close is useful. */
 ssize_t gust_conn_write(gust_conn *c, const void *buf, size_t len, gust_time deadline);
 
@@ -147,8 +151,8 @@ int gust_conn_drain(gust_conn *c, gust_time deadline);
  * Errors: as gust_conn_drain; -ENOTCONN. */
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline);
 
-/* Drains until `deadline`, closes the connection for everyone and drops the
- * caller's reference.  Goroutines blocked on it get -EBADF.  Returns 0 if the
+/* Drains until `deadline`, whatever happens to the caller's context, closes the
+ * connection for everyone and drops the caller's reference.  Goroutines blocked on it get -EBADF.  Returns 0 if the
  * kernel accepted all that was written, else the error (the conn is closed all
  * the same; -ECANCELED: a blocked write was cut short); -EBADF if somebody else
  * has closed it.  With unread input the peer may see a reset, as with close(2).

@@ -1,0 +1,139 @@
+/* Whatever the system refuses, and whenever: a client of the HTTP server gets a
+ * whole answer, an error that says so, or the end of its connection; and the server
+ * still shuts down. */
+#include "tests/core/failures.h"
+#include "tests/http/site.h"
+
+#ifndef GUST_DEBUG
+
+Test(http_inject, it_needs_a_debug_build)
+{
+    cr_skip_test("failures are ordered in builds with GUST_DEBUG only");
+}
+
+#else
+
+#define SOON gust_after(SITE_WAIT_NS)
+
+static bool moved(ssize_t n)
+{
+    return !is_hang_up((int)n) && served((int)n);
+}
+
+/* Memory for the head (it has a body), for many fields, and for the body. */
+static void answer(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    char body[3000];
+    gust_span piece;
+    int added = 0;
+    (void)arg;
+    memset(body, 'b', sizeof body);
+    while (gust_http_body_next(req, &piece) > 0)
+        continue;
+    for (int i = 0; i < 200; i++)
+        added += served(gust_http_header(res, "X-Field", "some value, and not a short one"));
+    if (added < 200)
+        served(gust_http_status(res, 503));
+    for (int i = 0; i < 4; i++)
+        if (!moved(gust_http_write(res, body, sizeof body)))
+            return;
+    served(gust_http_trailer(res, "X-Sum", "12000"));
+}
+
+/* One of the three, and a 200 is complete. */
+static void check_answer(gust_span got)
+{
+    static const char ok[] = "HTTP/1.1 200 ", refused[] = "HTTP/1.1 503 ";
+    if (got.len == 0)
+        return;
+    if (got.len >= sizeof ok && memcmp(got.data, ok, sizeof ok - 1) == 0) {
+        size_t fields = 0;
+        for (const char *at = got.data;
+             (at = memmem(at, got.len - (size_t)(at - got.data), "X-Field: ", 9)); at++)
+            fields++;
+        CHECK_EQ(fields, 200);
+    } else {
+        CHECK(got.len >= sizeof refused && memcmp(got.data, refused, sizeof refused - 1) == 0);
+    }
+}
+
+static void ask(const gust_addr *addr)
+{
+    static const char request[] = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                                  "Content-Length: 10\r\n\r\n0123456789";
+    gust_conn *c;
+    ssize_t n = 1;
+    if (!served(gust_tcp_dial(addr, SOON, &c)))
+        return;
+    if (moved(gust_conn_write(c, request, sizeof request - 1, SOON))) {
+        while (moved(n = gust_conn_fill(c, 1 << 20, SOON)))
+            continue;
+        if (n == 0)
+            check_answer(gust_conn_view(c));
+    }
+    gust_conn_close(c, GUST_NOW);
+}
+
+struct place {
+    gust_http_server *server;
+    gust_listener *listener;
+    gust_waitgroup done;
+};
+
+static void serve(void *arg)
+{
+    struct place *p = arg;
+    CHECK_EQ(gust_http_server_serve(p->server, p->listener), 0);
+    gust_waitgroup_done(&p->done);
+}
+
+static void serve_and_ask(struct place *p)
+{
+    gust_addr addr;
+    gust_listener_addr(p->listener, &addr);
+    gust_waitgroup_add(&p->done, 1);
+    if (!served(gust_go(serve, p))) {
+        gust_waitgroup_done(&p->done);
+        return;
+    }
+    for (int i = 0; i < 3; i++)
+        ask(&addr);
+    CHECK_EQ(gust_http_server_shutdown(p->server, SOON), 0);
+    CHECK_EQ(gust_waitgroup_wait(&p->done, SOON), 0);
+}
+
+static int request_main(void *arg)
+{
+    const gust_http_server_options options = {.handler = answer};
+    struct place p = {.server = NULL};
+    gust_addr addr;
+    (void)arg;
+    CHECK_EQ(gust_addr_parse("127.0.0.1:0", &addr), 0);
+    if (!served(gust_tcp_listen(&addr, NULL, &p.listener)))
+        return 0;
+    if (served(gust_http_server_new(&options, &p.server)))
+        serve_and_ask(&p);
+    gust_http_server_free(p.server);
+    gust_listener_close(p.listener);
+    return 0;
+}
+
+Test(http_inject, memory_may_be_refused_anywhere, .timeout = TEST_TIMEOUT_S)
+{
+    fail_each(INJECT_MALLOC, 1, request_main);
+    fail_each(INJECT_MALLOC, 3, request_main);
+}
+
+Test(http_inject, descriptors_may_be_refused_by_epoll, .timeout = TEST_TIMEOUT_S)
+{
+    fail_each(INJECT_EPOLL_ADD, 1, request_main);
+    fail_each(INJECT_EPOLL_ADD, 3, request_main);
+}
+
+Test(http_inject, entering_the_ring_may_be_refused, .timeout = TEST_TIMEOUT_S)
+{
+    fail_each(INJECT_URING_ENTER, 1, request_main);
+    fail_each(INJECT_URING_ENTER, 3, request_main);
+}
+
+#endif
