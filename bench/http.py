@@ -21,12 +21,10 @@ two ways to receive, for all others epoll.
 a few percent spoils caches and queues: measure again when it is quiet."""
 
 import argparse
-import json
 import statistics
-import sys
 import time
 
-from lib import load, machine, servers
+from lib import load, machine, output, servers
 
 # Connections, requests written at once.
 WORKLOADS = {"get-64": (64, 1), "get-1": (1, 1), "pipeline16-64": (64, 16)}
@@ -64,16 +62,11 @@ def alternate(kinds, workload, rounds, seconds):
     samples = {name: {figure: [] for figure in FIGURES} for name in kinds}
     for turn in range(rounds):
         for name, kind in kinds.items():
-            progress(f"{workload}: round {turn + 1} of {rounds}: {name}")
+            output.progress(f"{workload}: round {turn + 1} of {rounds}: {name}")
             for figure, value in measure(name, kind, workload, seconds).items():
                 samples[name][figure].append(value)
-    progress("")
+    output.progress("")
     return samples
-
-
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def summarize(samples, kinds, workload):
@@ -138,12 +131,9 @@ def main():
         samples = alternate(kinds, workload, args.rounds, args.seconds)
         summary = summarize(samples, kinds, workload)
         print_table(workload, summary, args.rounds, args.seconds)
-        lines.append(json.dumps(where | {"workload": workload, "rounds": args.rounds,
-                                         "seconds": args.seconds, "servers": summary}))
-    print("", *lines, sep="\n")
-    if args.json:
-        with open(args.json, "a", encoding="utf-8") as file:
-            file.writelines(line + "\n" for line in lines)
+        lines.append(where | {"workload": workload, "rounds": args.rounds,
+                              "seconds": args.seconds, "servers": summary})
+    output.keep(lines, args.json)
 
 
 if __name__ == "__main__":

@@ -79,15 +79,19 @@ def nginx(port, directory):
 
 
 @functools.cache
-def build_go():
-    binary = BUILD / "bench" / "gohttp"
+def build_go(peer):
+    """The program of bench/peers/PEER, built; None if Go is not installed."""
+    if not shutil.which("go"):
+        return None
+    binary = BUILD / "bench" / peer
     subprocess.run(["go", "build", "-buildvcs=false", "-o", str(binary), "."],
-                   cwd=ROOT / "bench" / "peers" / "gohttp", check=True)
+                   cwd=ROOT / "bench" / "peers" / peer, check=True)
     return str(binary)
 
 
 def go(port, _directory):
-    return [build_go(), f"127.0.0.1:{port}"] if shutil.which("go") else None
+    binary = build_go("gohttp")
+    return [binary, f"127.0.0.1:{port}"] if binary else None
 
 
 class Kind:
@@ -135,9 +139,9 @@ def free_port():
         return s.getsockname()[1]
 
 
-def get(s, host="bench"):
+def get(s, path="/"):
     """One request on an open connection; false if the answer is not a 200."""
-    s.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
     answer = b""
     while not answer.endswith(b"Hello, World!"):
         piece = s.recv(4096)
