@@ -1,8 +1,6 @@
-/* The goroutine of a connection: it waits for a request head, runs the handler,
- * and starts again, until either side has had enough.
- *
- * What lives across the wait is small; the exchange with its buffers lies deeper,
- * on the same page of the stack, and only while a request is served. */
+/* A connection from request to request: a goroutine reads the head, runs the
+ * handler, and starts again while more requests are there.  Then it ends: until the
+ * next one begins, the connection is parked and has no goroutine (gust_conn_park). */
 #include "http/exchange.h"
 
 #include <gust/panic.h>
@@ -19,6 +17,7 @@
 
 enum conn_next {
     NEXT_REQUEST,
+    NEXT_PARKED, /* somebody else's from now on */
     NEXT_LINGER, /* everything is answered: end in good order */
     NEXT_CLOSE,  /* the client is gone, or was told nothing and need not be */
     NEXT_ABORT,  /* do not even send what is buffered */
@@ -99,9 +98,7 @@ static enum conn_next end_of_panic(gust_http_response *res)
     return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
 }
 
-/* Not inlined: its frame must not be part of an idle connection's stack. */
-__attribute__((noinline)) static enum conn_next exchange(struct http_conn *hc,
-                                                         const struct http_head *head)
+static enum conn_next exchange(struct http_conn *hc, const struct http_head *head)
 {
     gust_http_request req;
     gust_http_response res;
@@ -138,16 +135,38 @@ static bool leave_idle(struct http_conn *hc)
     return atomic_compare_exchange_strong(&hc->state, &expected, CONN_BUSY);
 }
 
-/* Waits for the first byte of a request; the view is empty. */
-static enum conn_next wait_idle(struct http_conn *hc, const struct head_limits *limits,
-                                gust_time deadline)
+/* Ends the goroutine's part until the next request begins.  Not NEXT_PARKED: it is
+ * still the caller's. */
+static enum conn_next park(struct http_conn *hc)
 {
     if (!enter_idle(hc))
         return NEXT_CLOSE;
-    ssize_t n = gust__http_fill(hc, limits->bytes_max, deadline);
-    if (!leave_idle(hc) || n == 0 || n == -ETIMEDOUT)
+    int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, hc->deadline);
+    if (r == 0)
+        return NEXT_PARKED;
+    return leave_idle(hc) ? NEXT_ABORT : NEXT_CLOSE;
+}
+
+/* What the wait has brought. */
+static enum conn_next unpark(struct http_conn *hc)
+{
+    if (!leave_idle(hc))
+        return NEXT_CLOSE;
+    if (gust_conn_view(hc->conn).len > 0)
+        return NEXT_REQUEST;
+    ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max, hc->deadline);
+    if (n == 0 || n == -ETIMEDOUT)
         return NEXT_CLOSE;
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
+}
+
+/* After an exchange.  Further requests may have come with the last one. */
+static enum conn_next wait_next(struct http_conn *hc)
+{
+    if (gust_conn_view(hc->conn).len > 0)
+        return NEXT_REQUEST;
+    hc->deadline = gust_after(gust__http_options(hc)->idle_timeout_ns);
+    return park(hc);
 }
 
 /* Waits for more of a head that has begun. */
@@ -164,20 +183,18 @@ static enum conn_next wait_rest(struct http_conn *hc, const struct http_head *he
     return n == 0 || n == -ETIMEDOUT ? NEXT_CLOSE : NEXT_ABORT;
 }
 
-/* Reads a complete head to the start of the view.  `deadline` is when the wait
- * for its first byte ends and, for a connection's first request, the header's. */
+/* Reads a complete head, of which something is there, to the start of the view. */
 static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
 {
     const gust_http_server_options *o = gust__http_options(hc);
     const struct head_limits limits = {o->request_line_max, o->header_bytes_max,
                                        o->header_fields_max};
-    gust_time deadline = hc->first_deadline;
+    /* A connection's first head has had its time since the connection began. */
+    gust_time deadline = hc->is_new ? hc->deadline : 0;
     enum conn_next next = NEXT_REQUEST;
 
-    hc->first_deadline = 0;
+    hc->is_new = false;
     gust__http_head_init(head);
-    if (gust_conn_view(hc->conn).len == 0)
-        next = wait_idle(hc, &limits, deadline ? deadline : gust_after(o->idle_timeout_ns));
     while (next == NEXT_REQUEST) {
         gust_span view = gust_conn_view(hc->conn);
         int status = gust__http_head_scan(head, &limits, view.data, view.len);
@@ -224,16 +241,32 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
     gust__http_conn_done(hc);
 }
 
+static enum conn_next serve_request(struct http_conn *hc)
+{
+    struct http_head head;
+    enum conn_next next = read_head(hc, &head);
+
+    return next == NEXT_REQUEST ? exchange(hc, &head) : next;
+}
+
 void gust__http_conn_main(void *arg)
 {
     struct http_conn *hc = arg;
-    struct http_head head;
-    enum conn_next next;
+    enum conn_next next = unpark(hc);
 
-    do {
-        next = read_head(hc, &head);
+    while (next == NEXT_REQUEST) {
+        next = serve_request(hc);
         if (next == NEXT_REQUEST)
-            next = exchange(hc, &head);
-    } while (next == NEXT_REQUEST);
-    end_connection(hc, next);
+            next = wait_next(hc);
+    }
+    if (next != NEXT_PARKED)
+        end_connection(hc, next);
+}
+
+void gust__http_conn_start(struct http_conn *hc)
+{
+    enum conn_next next = park(hc);
+
+    if (next != NEXT_PARKED)
+        end_connection(hc, NEXT_ABORT);
 }

@@ -1,7 +1,7 @@
 /* One connection, and one request with its response on it.
  *
  *     server.c    accepts, keeps the list of connections, shuts down
- *     conn.c      the connection's goroutine: waits for heads, runs exchanges
+ *     conn.c      the connection's goroutines: read heads, run exchanges, park
  *     request.c   what a handler can ask of a request; its life
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
@@ -19,15 +19,17 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* Who may end the connection.  The goroutine moves between IDLE and BUSY; a
- * shutdown claims an idle connection by IDLE -> CLAIMED and closes it. */
+/* Who may end the connection.  Its goroutines move it between IDLE, when it is parked
+ * and has none, and BUSY; a shutdown claims an idle connection by IDLE -> CLAIMED and
+ * closes it, upon which a goroutine comes to its end. */
 enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED };
 
 struct http_conn {
     gust_http_server *server; /* counted */
-    gust_conn *conn;          /* the goroutine's reference */
-    gust_time first_deadline; /* for the head of the first request */
+    gust_conn *conn;          /* the goroutine's reference, or the wait's */
+    gust_time deadline;       /* when the wait for a request ends */
     _Atomic int state;
+    bool is_new;                /* its first request has not begun */
     LIST_ENTRY(http_conn) link; /* under the server's mutex */
 };
 
@@ -38,12 +40,16 @@ const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
 
-/* The last act of a connection's goroutine; frees hc. */
+/* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
 
 /* --- conn.c --- */
 
-/* The connection's goroutine. */
+/* Parks a new connection until its first request begins, or ends it.  hc is gone, or
+ * somebody else's, after that. */
+void gust__http_conn_start(struct http_conn *hc);
+
+/* The goroutine of a connection that was parked. */
 void gust__http_conn_main(void *arg);
 
 /* Sends what was appended, then gust_conn_fill. */

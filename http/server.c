@@ -1,7 +1,7 @@
 /* The server: accepting, the list of its connections, shutting down.
  *
- * Always, under the mutex: `conns` holds every connection whose goroutine has
- * not called gust__http_conn_done, and `listeners` every one that a serve call
+ * Always, under the mutex: `conns` holds every connection that has not
+ * come to gust__http_conn_done, and `listeners` every one that a serve call
  * is accepting on.  A goroutine leaves the list before it drops its gust_conn:
  * so a shutdown that holds the mutex may use every conn in the list.
  *
@@ -179,7 +179,8 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
         return NULL;
     hc->server = s;
     hc->conn = conn;
-    hc->first_deadline = gust_after(s->options.header_timeout_ns);
+    hc->deadline = gust_after(s->options.header_timeout_ns);
+    hc->is_new = true;
     atomic_init(&hc->state, CONN_IDLE);
     server_ref(s);
     gust_mutex_lock(&s->mutex);
@@ -193,10 +194,10 @@ static void start_conn(gust_http_server *s, gust_conn *conn)
 {
     struct http_conn *hc = conn_new(s, conn);
 
-    if (!hc)
+    if (hc)
+        gust__http_conn_start(hc);
+    else
         gust_conn_unref(conn);
-    else if (gust_go(gust__http_conn_main, hc) < 0)
-        gust__http_conn_done(hc);
 }
 
 /* --- Serving --------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* A TCP connection inside: what conn.c (life and close), conn_read.c and
- * conn_write.c share.
+/* A TCP connection inside: what conn.c (life and close), conn_read.c, conn_write.c
+ * and conn_park.c (waiting without a goroutine) share.
  *
  * Two goroutines may be at work at once, one in `rd` and one in `wr`; each side
  * has a mutex that its goroutine holds for the whole call, parks included.  The
@@ -20,6 +20,7 @@
 
 #include "core/lock.h"
 #include "core/netpoll.h"
+#include "core/parked.h"
 #include "core/waitq.h"
 
 /* The side that reads.  Always: len == 0 means that there is no buffer at all;
@@ -36,7 +37,16 @@ typedef struct gust__conn_reader {
     size_t len;
     bool drained; /* the last receive was short: the socket is probably empty */
     bool filled;  /* the last receive filled its buffer: more is probably there */
+    int error;    /* met while no goroutine waited; the next receive reports it */
 } gust__conn_reader;
+
+/* A conn that waits for input without a goroutine: conn_park.c.  From the start of
+ * the wait until the new goroutine runs, rd.mutex is held for it. */
+typedef struct gust__conn_park {
+    gust__parked wait; /* its op is rd.op meanwhile */
+    void (*fn)(void *arg);
+    void *arg;
+} gust__conn_park;
 
 /* The side that writes: two blocks of GUST_CONN_WBUF bytes, one on its way and
  * one being filled; each exists only while there is something in it.
@@ -66,6 +76,7 @@ struct gust_conn {
     gust__fd fd;     /* .fd is -1 once closed */
     gust__conn_reader rd;
     gust__conn_writer wr;
+    gust__conn_park park;
 };
 
 /* Makes a conn of a connected or connecting socket.  Owns fd in every case: on
@@ -83,6 +94,10 @@ int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadli
 
 /* Gives back the read buffers; the view is empty afterwards. */
 void gust__conn_drop_view(gust_conn *c);
+
+/* Makes what a receive into a poller's buffer got the view, which is empty; `n` is
+ * its result.  By the holder of rd.mutex. */
+void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n);
 
 /* Sends what is buffered and waits for its end.  By the holder of wr.mutex.
  * Returns 0, the error of a send, or that of the wait; -EBADF if somebody

@@ -60,19 +60,40 @@ void gust_conn_consume(gust_conn *c, size_t n)
 
 /* --- Receiving ----------------------------------------------------------- */
 
+/* Where `room` bytes would have fitted, n came. */
+static void note_receive(gust__conn_reader *rd, size_t n, size_t room)
+{
+    rd->filled = n == room;
+    rd->drained = !rd->filled;
+}
+
+static int take_error(gust__conn_reader *rd)
+{
+    int error = rd->error;
+    rd->error = 0;
+    return error;
+}
+
 /* Performs a receive that has room for `room` bytes. */
 static ssize_t receive(gust_conn *c, gust__op *op, size_t room, gust_time deadline)
 {
+    if (c->rd.error)
+        return take_error(&c->rd);
     op->code = GUST__OP_RECV;
     op->fd = &c->fd;
     if (c->rd.drained)
         op->flags |= GUST__OP_DRAINED;
     int n = gust__conn_op_wait(c, &c->rd.op, op, &c->rd.deadline, deadline);
-    if (n > 0) {
-        c->rd.filled = (size_t)n == room;
-        c->rd.drained = !c->rd.filled;
-    }
+    if (n > 0)
+        note_receive(&c->rd, (size_t)n, room);
     return n;
+}
+
+void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n)
+{
+    note_receive(&c->rd, (size_t)n, GUST__BUF_SIZE);
+    c->rd.picked = buf;
+    c->rd.len = (size_t)n;
 }
 
 static ssize_t receive_into(gust_conn *c, void *buf, size_t len, gust_time deadline)
@@ -168,10 +189,8 @@ static ssize_t fill_picked(gust_conn *c, gust_time deadline)
 {
     gust__op op = {.flags = GUST__OP_PICK};
     ssize_t n = receive(c, &op, GUST__BUF_SIZE, deadline);
-    if (n > 0) {
-        c->rd.picked = op.picked;
-        c->rd.len = (size_t)n;
-    }
+    if (n > 0)
+        gust__conn_picked(c, op.picked, n);
     return n;
 }
 

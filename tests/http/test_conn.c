@@ -54,6 +54,33 @@ Test(conn, stays_or_closes_as_the_client_asks)
     test_run(stay_and_go, NULL);
 }
 
+static int rest(void *arg)
+{
+    struct site site;
+
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){.handler = hello});
+    size_t before = gust_num_goroutines();
+    gust_conn *conn = site_dial(&site);
+    for (int i = 0; i < 3; i++) {
+        client_send(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        expect_reply(client_read_reply(conn), "stays", HELLO(""));
+        gust_time until = gust_after(SITE_WAIT_NS);
+        while (gust_num_goroutines() > before) {
+            CHECK(gust_now() < until);
+            gust_yield();
+        }
+    }
+    client_close(conn);
+    site_stop(&site);
+    return 0;
+}
+
+Test(conn, idle_one_has_no_goroutine)
+{
+    test_run(rest, NULL);
+}
+
 /* A client that ends its direction at once still gets its answers. */
 static int half_close(void *arg)
 {

@@ -123,6 +123,26 @@ gust_span gust_conn_view(const gust_conn *c);
 /* Drops the first n bytes of the view (n <= its length). */
 void gust_conn_consume(gust_conn *c, size_t n);
 
+/* Waits for input without a goroutine: the caller ends, and once bytes have arrived,
+ * the peer has closed, or `deadline` has come, fn(arg) runs in a new goroutine.  An
+ * idle connection so costs its record and neither a stack nor a buffer.
+ *
+ * What was appended is flushed first.  If the view is not empty, fn starts at once.
+ * The bytes that ended the wait are in the view; whatever else ended it is what the
+ * next read or fill says: 0, -ETIMEDOUT (if it is given the same deadline), -EBADF if
+ * the conn was closed meanwhile, -ECANCELED if the context was cancelled, -ECONNRESET.
+ * fn gets the caller's reference and runs under the caller's context, with its name
+ * and stack size.  Meanwhile nobody may use the conn but to close it, or to write.
+ *
+ * Does not return on success: the goroutine ends as by gust_goexit.  Errors: -EBUSY
+ * if another goroutine is reading, -EBADF, -ECANCELED, -ENOMEM, that of an earlier
+ * send; nothing has been started then, and the conn is as it was. */
+int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline);
+
+/* The same, but the caller goes on, and the reference is fn's from here on: it may be
+ * running already.  Returns 0.  Errors: as gust_conn_park. */
+int gust_conn_on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline);
+
 /* Writes all `len` bytes: takes over what fits the write buffer, waits for the
  * kernel to accept the rest.  `buf` is the caller's again on return.
  * Returns len.  Errors: -EAGAIN if the deadline was GUST_NOW and the write buffer

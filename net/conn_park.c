@@ -1,0 +1,126 @@
+/* Waiting for input without a goroutine.
+ *
+ * The wait is a receive into a poller's buffer, as gust_conn_fill would make it, so
+ * that the bytes are there when the goroutine starts: no second request for them.
+ *
+ *      on_input                 completion, on g0         the new goroutine
+ *   1. takes rd.mutex           4. starts it              5. rd.op = NULL, the view
+ *   2. rd.op = the wait's                                 6. gives up rd.mutex
+ *   3. starts the operation                               7. fn(arg)
+ *
+ * Between 3 and 6 the conn looks to others as if a goroutine were reading: a close
+ * asks for rd.op back and waits for the mutex, and so for the descriptor. */
+#include <errno.h>
+#include <gust/runtime.h>
+
+#include "core/proc.h"
+#include "net/conn.h"
+
+static void run(gust__parked *wait);
+
+/* Under rd.mutex, with rd.op published.  Afterwards c is the new goroutine's. */
+static int start(gust_conn *c, gust_time deadline, const void *caller)
+{
+    gust__parked *wait = &c->park.wait;
+    int error = gust__parked_start(wait, &c->rd.deadline, deadline, caller);
+    if (!error)
+        return 0;
+    gust__lock_take(&c->lock, RANK_CONN);
+    c->rd.op = NULL;
+    gust__lock_drop(&c->lock);
+    return error;
+}
+
+static int start_published(gust_conn *c, gust_time deadline, const void *caller)
+{
+    c->park.wait = (gust__parked){
+        .op = {.code = GUST__OP_RECV, .flags = GUST__OP_PICK, .fd = &c->fd},
+        .main = run,
+    };
+    if (c->rd.drained)
+        c->park.wait.op.flags |= GUST__OP_DRAINED;
+    gust__lock_take(&c->lock, RANK_CONN);
+    bool closing = c->closing;
+    if (!closing)
+        c->rd.op = &c->park.wait.op;
+    gust__lock_drop(&c->lock);
+    return closing ? -EBADF : start(c, deadline, caller);
+}
+
+/* With something in the view, or an error to report, there is nothing to wait for. */
+static int go_now(void (*fn)(void *arg), void *arg, const void *caller)
+{
+    const G *g = gust__g();
+    return gust__go(&(gust__spawn){.fn = fn,
+                                   .arg = arg,
+                                   .name = g->name,
+                                   .stack_size = g->stack_size,
+                                   .context = g->context,
+                                   .spawn_pc = caller});
+}
+
+static int on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline,
+                    const void *caller)
+{
+    int error = gust_conn_flush(c);
+    if (error)
+        return error;
+    error = gust_mutex_lock_until(&c->rd.mutex, GUST_NOW);
+    if (error)
+        return error == -EAGAIN ? -EBUSY : error;
+    if (c->rd.len > 0 || c->rd.error) {
+        gust_mutex_unlock(&c->rd.mutex);
+        return go_now(fn, arg, caller);
+    }
+    c->park.fn = fn;
+    c->park.arg = arg;
+    error = start_published(c, deadline, caller);
+    if (error)
+        gust_mutex_unlock(&c->rd.mutex);
+    return error;
+}
+
+int gust_conn_on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline)
+{
+    GUST__CALL();
+    return on_input(c, fn, arg, deadline, __builtin_return_address(0));
+}
+
+int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline)
+{
+    int error;
+    {
+        GUST__CALL();
+        error = on_input(c, fn, arg, deadline, __builtin_return_address(0));
+    }
+    if (error)
+        return error;
+    gust_goexit();
+}
+
+/* A cancellation, a deadline, a close, no free buffer: the next receive finds out
+ * about these itself.  An error of the socket, though, is reported once. */
+static void take_result(gust_conn *c, gust__op *op)
+{
+    gust__lock_take(&c->lock, RANK_CONN);
+    c->rd.op = NULL;
+    gust__lock_drop(&c->lock);
+    if (op->res > 0)
+        gust__conn_picked(c, op->picked, op->res);
+    else if (op->res < 0 && op->res != -ECANCELED && op->res != -ENOBUFS)
+        c->rd.error = op->res;
+}
+
+/* On the new goroutine. */
+static void run(gust__parked *wait)
+{
+    gust_conn *c = (gust_conn *)((char *)wait - offsetof(gust_conn, park.wait));
+    void (*fn)(void *arg) = c->park.fn;
+    void *arg = c->park.arg;
+    {
+        GUST__CALL();
+        take_result(c, &wait->op);
+        gust_mutex_unlock(&c->rd.mutex);
+    }
+    fn(arg);
+}
