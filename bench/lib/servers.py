@@ -246,10 +246,12 @@ class Server:
     def rss_bytes(self):
         return self._proc_kib("status", "VmRSS") * 1024
 
-    def memory_bytes(self):
-        """Its share of resident memory, and its page tables."""
-        kib = self._proc_kib("smaps_rollup", "Pss") + self._proc_kib("status", "VmPTE")
-        return kib * 1024
+    def pss_bytes(self):
+        """Its share of resident memory."""
+        return self._proc_kib("smaps_rollup", "Pss") * 1024
+
+    def page_table_bytes(self):
+        return self._proc_kib("status", "VmPTE") * 1024
 
     def fds(self):
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
