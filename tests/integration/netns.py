@@ -28,6 +28,7 @@ import netns  # pylint: disable=wrong-import-position
 
 WAIT_S = netns.WAIT_S
 LONG_MS = WAIT_S * 1000
+CHECK_S = 3 * WAIT_S  # bounds what has no bound of its own, as a peer told to wait for ever
 LINE = re.compile(r"\w+: (?:listening on |http://)\S*:(\d+) \(.*\)\n")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST
 
@@ -456,9 +457,16 @@ def check_all():
     return 0
 
 
+def too_long(*_):
+    raise AssertionError(f"no end after {CHECK_S} s")
+
+
 def reported(name, check, *args):
     began = time.monotonic()
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(CHECK_S)
     check(*args)
+    signal.alarm(0)
     print(f"ok {name} ({time.monotonic() - began:.1f} s)", flush=True)
 
 
