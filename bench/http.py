@@ -22,7 +22,6 @@ a few percent spoils caches and queues: measure again when it is quiet."""
 
 import argparse
 import statistics
-import time
 
 from lib import load, machine, output, servers
 
@@ -45,16 +44,14 @@ def measure(name, kind, workload, seconds):
     server_cpu, client_cpu = servers.cpus()
     with servers.Server(name, kind, {server_cpu}, procs=1) as server:
         warm_up = load.run(server, connections, WARM_UP_S, {client_cpu}, depth)
-        began, busy_s, cpu_s = time.monotonic(), servers.cpu_busy_s(server_cpu), server.cpu_s()
+        watch = servers.CpuWatch(server, server_cpu)
         result = load.run(server, connections, seconds, {client_cpu}, depth)
-        cpu_s = server.cpu_s() - cpu_s
-        others_s = servers.cpu_busy_s(server_cpu) - busy_s - cpu_s
-        wall_s = time.monotonic() - began
+        cpu_s, others = watch.own(), watch.others()
     trouble = warm_up.trouble() or result.trouble()
     if trouble:
         raise servers.Failure(f"{name}, {workload}: {trouble}")
     return {"cpu_us": cpu_s * 1e6 / result.requests, "rps": result.rps, "p50_us": result.p50_us,
-            "p99_us": result.p99_us, "others": max(0, others_s) / wall_s}
+            "p99_us": result.p99_us, "others": others}
 
 
 def alternate(kinds, workload, rounds, seconds):

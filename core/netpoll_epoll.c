@@ -156,6 +156,17 @@ static bool take_edge(gust__desc *d, const gust__op *op, unsigned dirs)
     return edge;
 }
 
+/* gust__op_try for an op whose edge was taken.  One that got no buffer has not looked:
+ * the edge stays for the next. */
+static bool try_edge(gust__desc *d, gust__op *op)
+{
+    if (!gust__op_try(op))
+        return false;
+    if (op->res == -ENOBUFS && op->flags & GUST__OP_PICK)
+        d->ready |= 1U << DIR_READ;
+    return true;
+}
+
 /* True: op waits.  False: op->res is set. */
 static bool start_locked(gust__desc *d, gust__op *op, gust__epoll *p)
 {
@@ -167,7 +178,7 @@ static bool start_locked(gust__desc *d, gust__op *op, gust__epoll *p)
             return false;
         }
         d->home = p; /* and epoll reports what is ready now */
-    } else if (!multishot && take_edge(d, op, dirs_of(op)) && gust__op_try(op)) {
+    } else if (!multishot && take_edge(d, op, dirs_of(op)) && try_edge(d, op)) {
         return false;
     }
     park(d, op);
@@ -265,7 +276,7 @@ static gust__op *act(gust__desc *d, int dir, int *ret_count)
         return NULL;
     if (op->flags & GUST__OP_MULTISHOT)
         return accept_many(d, op, ret_count) ? op : NULL;
-    if (!gust__op_try(op))
+    if (!try_edge(d, op))
         return NULL;
     complete(d, op);
     return op;

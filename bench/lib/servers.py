@@ -94,13 +94,27 @@ def go(port, _directory):
     return [binary, f"127.0.0.1:{port}"] if binary else None
 
 
-class Kind:
-    """A server by name.  `limit` names the servers that set the mark for it."""
+def get(s, path="/"):
+    """One request on an open connection; false if the answer is not a 200."""
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+    answer = b""
+    while not answer.endswith(b"Hello, World!"):
+        piece = s.recv(4096)
+        if not piece:
+            return False
+        answer += piece
+    return answer.startswith(b"HTTP/1.1 200 ")
 
-    def __init__(self, command, env=None, limit=()):
+
+class Kind:
+    """A server by name.  `limit` names the servers that set the mark for it; `probe`
+    says of an open connection whether the server at its end answers well."""
+
+    def __init__(self, command, env=None, limit=(), probe=get):
         self.command = command
         self.env = env or {}
         self.limit = limit
+        self.probe = probe
 
 
 RING_LIMITS = ("limit-coop", "limit-coop-ms")
@@ -137,18 +151,6 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
-
-
-def get(s, path="/"):
-    """One request on an open connection; false if the answer is not a 200."""
-    s.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-    answer = b""
-    while not answer.endswith(b"Hello, World!"):
-        piece = s.recv(4096)
-        if not piece:
-            return False
-        answer += piece
-    return answer.startswith(b"HTTP/1.1 200 ")
 
 
 class Server:
@@ -188,8 +190,8 @@ class Server:
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=START_S) as s:
-                    if not get(s):
-                        raise Failure(f"{self.name}: the first answer is not a 200")
+                    if not self.kind.probe(s):
+                        raise Failure(f"{self.name}: the first answer is wrong")
                     return
             except ConnectionRefusedError:
                 self.check_alive()
@@ -244,10 +246,12 @@ class Server:
     def rss_bytes(self):
         return self._proc_kib("status", "VmRSS") * 1024
 
-    def memory_bytes(self):
-        """Its share of resident memory, and its page tables."""
-        kib = self._proc_kib("smaps_rollup", "Pss") + self._proc_kib("status", "VmPTE")
-        return kib * 1024
+    def pss_bytes(self):
+        """Its share of resident memory."""
+        return self._proc_kib("smaps_rollup", "Pss") * 1024
+
+    def page_table_bytes(self):
+        return self._proc_kib("status", "VmPTE") * 1024
 
     def fds(self):
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
@@ -269,9 +273,34 @@ def cpu_busy_s(cpu):
     raise Failure(f"/proc/stat knows no CPU {cpu}")
 
 
-def raise_file_limit():
-    """For this process and the servers it starts; returns the limit."""
+class CpuWatch:
+    """What a server's CPU does from now on."""
+
+    def __init__(self, server, cpu):
+        self.server, self.cpu = server, cpu
+        self.began_s, self.busy_s, self.own_s = self._read()
+
+    def _read(self):
+        return time.monotonic(), cpu_busy_s(self.cpu), self.server.cpu_s()
+
+    def own(self):
+        """The CPU time of the server since then."""
+        return self.server.cpu_s() - self.own_s
+
+    def others(self):
+        """The share of the time in which somebody else had the CPU."""
+        now_s, busy_s, own_s = self._read()
+        others_s = busy_s - self.busy_s - (own_s - self.own_s)
+        return max(0, others_s) / (now_s - self.began_s)
+
+
+def raise_file_limit(needed=0):
+    """For this process and the servers it starts, as far as it may; returns the limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < needed:
+        with contextlib.suppress(ValueError, PermissionError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, needed))
+            return needed
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
 

@@ -227,3 +227,61 @@ Test(conn, reads_go_on_when_the_poller_has_no_buffer_left)
     gust__netpoll_limits_now.buf_count = 2;
     test_run(no_buffers_main, NULL);
 }
+
+struct crowd {
+    _Atomic int got;
+    gust_chan *all_got;
+};
+
+struct one_of_crowd {
+    struct crowd *crowd;
+    gust_conn *conn;
+};
+
+/* Keeps its byte in the view until all have one. */
+static void fill_and_hold(void *arg)
+{
+    struct one_of_crowd *o = arg;
+    CHECK_EQ(gust_conn_fill(o->conn, 5000, SOON), 1);
+    atomic_fetch_add(&o->crowd->got, 1);
+    CHECK_EQ(gust_chan_recv(o->crowd->all_got, NULL, SOON), 0);
+    gust_conn_consume(o->conn, 1);
+    gust_conn_unref(o->conn);
+}
+
+/* All wait on sockets that they have found empty before, when bytes come for more
+ * of them than there are buffers. */
+static int crowd_main(void *arg)
+{
+    enum { COUNT = 8 };
+    gust_conn *a[COUNT], *b[COUNT];
+    struct one_of_crowd each[COUNT];
+    struct crowd crowd = {0};
+    (void)arg;
+    CHECK_EQ(gust_chan_new(1, 0, &crowd.all_got), 0);
+    for (int i = 0; i < COUNT; i++) {
+        pair_open(&a[i], &b[i]);
+        CHECK_EQ(gust_conn_write(a[i], "x", 1, SOON), 1);
+        CHECK_EQ(gust_conn_fill(b[i], 5000, SOON), 1);
+        gust_conn_consume(b[i], 1);
+        each[i] = (struct one_of_crowd){&crowd, gust_conn_ref(b[i])};
+        go(fill_and_hold, &each[i]);
+    }
+    for (int i = 0; i < COUNT; i++)
+        AWAIT_SOON(is_reading(b[i]));
+    for (int i = 0; i < COUNT; i++)
+        CHECK_EQ(gust_conn_write(a[i], "y", 1, SOON), 1);
+    AWAIT_SOON(atomic_load(&crowd.got) == COUNT);
+    gust_chan_close(crowd.all_got);
+    AWAIT_SOON(gust_num_goroutines() == 1);
+    for (int i = 0; i < COUNT; i++)
+        pair_close(a[i], b[i]);
+    gust_chan_unref(crowd.all_got);
+    return 0;
+}
+
+Test(conn, waiting_readers_get_their_bytes_when_no_buffer_is_left)
+{
+    gust__netpoll_limits_now.buf_count = 2;
+    test_run(crowd_main, NULL);
+}
