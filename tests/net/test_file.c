@@ -333,7 +333,7 @@ static void write_records(void *arg)
 {
     struct sharer *s = arg;
     for (int i = 0; i < RECORDS; i++) {
-        char record[RECORD + 1];
+        char record[64];
         snprintf(record, sizeof record, "%03d %03d        \n", s->number, i);
         CHECK_EQ(gust_file_write(s->file, record, RECORD, SOON), RECORD);
     }

@@ -85,7 +85,7 @@ FileTest(file_stream, others_run_while_a_fifo_is_opened)
 FileTest(file_stream, many_may_be_opened_at_once)
 {
     enum { MANY = 40 };
-    static char names[MANY][8];
+    static char names[MANY][16];
     static struct opening r[MANY];
     memset(r, 0, sizeof r);
     for (int i = 0; i < MANY; i++) {
@@ -389,19 +389,21 @@ FileTest(file_stream, a_terminal_is_read_while_it_is_written)
 
 /* --- The end of the runtime -------------------------------------------------------------- */
 
+static struct reading left_reading;
+
 static int leave_them_waiting(void *arg)
 {
     gust_file *w;
-    static struct reading r;
     static struct opening o;
-    r = (struct reading){.deadline = GUST_FOREVER};
+    struct reading *r = &left_reading;
+    *r = (struct reading){.deadline = GUST_FOREVER};
     o = (struct opening){.name = "other", .flags = O_WRONLY, .deadline = GUST_FOREVER};
     (void)arg;
-    fifo_open(&r.file, &w);
+    fifo_open(&r->file, &w);
     fifo_make("other");
-    gust_waitgroup_add(&r.done, 1);
-    go(read_one, &r);
-    AWAIT_SOON(is_waiting(r.file, FILE_READ));
+    gust_waitgroup_add(&r->done, 1);
+    go(read_one, r);
+    AWAIT_SOON(is_waiting(r->file, FILE_READ));
     opening_start(&o);
     gust_yield();
     CHECK_EQ(gust_file_close(w), 0);
@@ -414,6 +416,8 @@ Test(file_stream, who_waits_does_not_hold_up_the_end)
     for (int i = 0; i < 2; i++) {
         dir_make();
         test_run(leave_them_waiting, NULL);
+        close(gust_file_fd(left_reading.file));
+        free(left_reading.file); /* nobody is left who could use it */
         dir_remove();
     }
 }

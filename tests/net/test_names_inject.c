@@ -18,7 +18,7 @@ static int names_main(void *arg)
     gust_resolver_options keep = {.in_flight_max = 1, .cache_ns = GUST_SEC};
     gust_addr addr;
     gust_conn *c;
-    char name[16];
+    char name[32];
     size_t fds = fd_count();
     (void)arg;
     fake_begin();

@@ -43,7 +43,7 @@ Test(resolve_cache, keeps_an_answer_for_its_time)
 
 Test(resolve_cache, keeps_the_newest)
 {
-    char host[8];
+    char host[16];
     gust__cache_setup(&cache, 1000, 3);
     for (int i = 0; i < 3; i++) {
         snprintf(host, sizeof host, "h%d", i);
