@@ -67,7 +67,7 @@ typedef struct gust__cache {
     int64_t keep_ns; /* 0: it keeps nothing */
     uint32_t max;
     uint32_t count;
-    TAILQ_HEAD(gust__answers, gust__answer) by_age; /* the oldest first */
+    STAILQ_HEAD(gust__answers, gust__answer) by_age; /* the oldest first */
     LIST_HEAD(gust__bucket, gust__answer) buckets[GUST__CACHE_BUCKETS];
 } gust__cache;
 
@@ -77,7 +77,7 @@ void gust__cache_setup(gust__cache *c, int64_t keep_ns, uint32_t max);
 /* An answer that is young enough at `now`, the cache's until its next call; or NULL. */
 const gust_addrs *gust__cache_get(gust__cache *c, const gust__question *q, gust_time now);
 
-/* Keeps a copy, if there is memory for it. */
+/* Keeps a copy, if there is memory for it and no answer that is young enough yet. */
 void gust__cache_put(gust__cache *c, const gust__question *q, const gust_addrs *addrs,
                      gust_time now);
 

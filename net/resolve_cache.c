@@ -8,7 +8,7 @@
 #include "net/resolve.h"
 
 struct gust__answer {
-    TAILQ_ENTRY(gust__answer) age;
+    STAILQ_ENTRY(gust__answer) age;
     LIST_ENTRY(gust__answer) chain;
     gust__question question;
     gust_addrs *addrs;
@@ -48,9 +48,10 @@ static uint32_t hash(const gust__question *q)
 
 /* --- The cache -------------------------------------------------------------------- */
 
-static void drop(gust__cache *c, gust__answer *a)
+static void drop_oldest(gust__cache *c)
 {
-    TAILQ_REMOVE(&c->by_age, a, age);
+    gust__answer *a = STAILQ_FIRST(&c->by_age);
+    STAILQ_REMOVE_HEAD(&c->by_age, age);
     LIST_REMOVE(a, chain);
     c->count--;
     free(a->addrs);
@@ -59,16 +60,15 @@ static void drop(gust__cache *c, gust__answer *a)
 
 static void drop_old(gust__cache *c, gust_time now)
 {
-    gust__answer *a;
-    while (c->count > 0 && (a = TAILQ_FIRST(&c->by_age)) && a->until <= now)
-        drop(c, a);
+    while (c->count > 0 && STAILQ_FIRST(&c->by_age)->until <= now)
+        drop_oldest(c);
 }
 
 void gust__cache_setup(gust__cache *c, int64_t keep_ns, uint32_t max)
 {
     while (c->count > 0)
-        drop(c, TAILQ_FIRST(&c->by_age));
-    TAILQ_INIT(&c->by_age);
+        drop_oldest(c);
+    STAILQ_INIT(&c->by_age);
     c->keep_ns = keep_ns;
     c->max = max;
 }
@@ -106,19 +106,15 @@ static gust__answer *answer_new(const gust__question *q, const gust_addrs *addrs
 void gust__cache_put(gust__cache *c, const gust__question *q, const gust_addrs *addrs,
                      gust_time now)
 {
-    gust__answer *former;
-    if (c->keep_ns == 0)
+    if (c->keep_ns == 0 || gust__cache_get(c, q, now))
         return;
-    drop_old(c, now);
-    if ((former = find(c, q)))
-        drop(c, former);
     gust__answer *a = answer_new(q, addrs);
     if (!a)
         return;
     if (c->count >= c->max)
-        drop(c, TAILQ_FIRST(&c->by_age));
+        drop_oldest(c);
     a->until = now < GUST_FOREVER - c->keep_ns ? now + c->keep_ns : GUST_FOREVER;
-    TAILQ_INSERT_TAIL(&c->by_age, a, age);
+    STAILQ_INSERT_TAIL(&c->by_age, a, age);
     LIST_INSERT_HEAD(&c->buckets[hash(q) % GUST__CACHE_BUCKETS], a, chain);
     c->count++;
 }

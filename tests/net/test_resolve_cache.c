@@ -55,9 +55,9 @@ Test(resolve_cache, keeps_the_newest)
     cr_assert_eq(get("h0", 3), -1);
     cr_assert_eq(get("h1", 3), 1);
     cr_assert_eq(get("h3", 3), 3);
-    put("h1", 4); /* once more: in the place of the former */
+    put("h1", 4); /* once more: the former is young enough */
     cr_assert_eq(cache.count, 3);
-    cr_assert_eq(get("h1", 4), 4);
+    cr_assert_eq(get("h1", 4), 1);
     cr_assert_eq(get("h2", 4), 2);
     gust__cache_setup(&cache, 0, 0);
 }
