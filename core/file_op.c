@@ -72,13 +72,10 @@ int gust__file_call(const gust__file_req *req)
     return n < 0 ? -errno : (int)n;
 }
 
-static int in_blocking_section(const gust__file_req *req, gust_time deadline)
+static int in_blocking_section(const gust__file_req *req)
 {
-    int res = wait_refused(gust_context_current(), deadline);
-    if (res)
-        return res;
     gust_blocking_begin();
-    res = gust__file_call(req);
+    int res = gust__file_call(req);
     gust_blocking_end();
     return res;
 }
@@ -98,17 +95,23 @@ static bool is_refused(gust__file_what what)
     return gust__file_refused() & 1U << what;
 }
 
+/* The ring's front takes a deadline for past only once the P has looked at the clock,
+ * which is good enough for what can be taken back. */
 int gust__file_do(const gust__file_req *req, gust_time deadline)
 {
+    int res = wait_refused(gust_context_current(), deadline);
+    if (res)
+        return res;
     if (!gust__netpoll_does_files() || is_refused(req->what))
-        return in_blocking_section(req, deadline);
-    int res;
+        return in_blocking_section(req);
     do
         res = in_ring(req, deadline);
     while (res == -EINTR && req->what != GUST__FILE_CLOSE);
+    if (res == -EINTR) /* the descriptor is gone all the same */
+        return 0;
     if (res != -EINVAL && res != -EOPNOTSUPP)
-        return res == -EINTR ? 0 : res;
-    res = in_blocking_section(req, deadline);
+        return res;
+    res = in_blocking_section(req);
     if (res >= 0)
         atomic_fetch_or_explicit(&refused, 1U << req->what, memory_order_relaxed);
     return res;
