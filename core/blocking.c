@@ -30,13 +30,20 @@ void gust_blocking_begin(void)
     gust__sysmon_wake();
 }
 
+/* A goroutine that does nothing but block would otherwise never meet the scheduler,
+ * which is where threads find out. */
+static bool is_the_end(void)
+{
+    return atomic_load_explicit(&sched.stopping, memory_order_relaxed);
+}
+
 /* Commit, without a P: an idle one, else the global queue. */
 static bool end_without_p(G *g, void *arg)
 {
     (void)arg;
-    M *m = gust__m(), *sleeper;
+    M *m = gust__m(), *sleeper = NULL;
     gust__lock_take(&sched.lock, RANK_SCHED);
-    P *p = gust__p_idle_take_locked(m->oldp, &sleeper);
+    P *p = is_the_end() ? NULL : gust__p_idle_take_locked(m->oldp, &sleeper);
     gust__m_set_p(m, p);
     if (!p) {
         atomic_store_explicit(&g->state, G_RUNNABLE, memory_order_relaxed);
@@ -54,7 +61,8 @@ void gust__p_regain(M *m)
     P *p = m->oldp;
     uint32_t syscall = P_SYSCALL;
     /* Acquire: sees what others did with the P if it was away meanwhile. */
-    if (!atomic_compare_exchange_strong_explicit(&p->status, &syscall, P_RUNNING,
+    if (is_the_end() ||
+        !atomic_compare_exchange_strong_explicit(&p->status, &syscall, P_RUNNING,
                                                  memory_order_acquire, memory_order_relaxed)) {
         gust__to_g0(end_without_p, NULL, false);
         return;

@@ -31,6 +31,7 @@ static const struct {
     [INJECT_URING_SETUP] = {"uring_setup", ENOMEM},
     [INJECT_URING_REGISTER] = {"uring_register", ENOMEM},
     [INJECT_URING_ENTER] = {"uring_enter", 0},
+    [INJECT_URING_FILE] = {"uring_file", EINVAL},
     [INJECT_MEMBARRIER] = {"membarrier", ENOSYS},
     [INJECT_PROCESS_MADVISE] = {"process_madvise", EBADF},
 };

@@ -51,6 +51,10 @@ int gust__fd_init(gust__fd *f, int fd);
 /* Closes the descriptor.  No operation may be in flight on it. */
 void gust__fd_close(gust__fd *f);
 
+/* Takes it out of the poller's care and returns it, still open: for descriptors whose
+ * close(2) may block.  No operation may be in flight on it. */
+int gust__fd_take(gust__fd *f);
+
 /* --- Buffers ------------------------------------------------------------- */
 
 /* Read buffers belong to pollers: a receive with GUST__OP_PICK gets one only
@@ -78,6 +82,7 @@ typedef enum gust__opcode {
     GUST__OP_ACCEPT,  /* res: a new close-on-exec socket */
     GUST__OP_CONNECT, /* addr, addr_len */
     GUST__OP_POLL,    /* events (POLLIN...): res is the revents */
+    GUST__OP_FILE,    /* file: see core/file_op.h; only if gust__netpoll_does_files() */
 } gust__opcode;
 
 enum {
@@ -116,6 +121,7 @@ struct gust__op {
             socklen_t addr_len;
         };
         short events;
+        const struct gust__file_req *file;
     };
     void (*done)(gust__op *op);
     /* Multishot only: one result that is not the last.  On g0, under no lock. */
@@ -191,6 +197,7 @@ typedef struct gust__backend {
     /* True if operations are tried by an ordinary system call before they are
      * started, because starting never tries: gust__op_try works for all of them. */
     bool tries_first;
+    bool does_files; /* it knows GUST__OP_FILE */
     /* 0 if this kernel lets us use it, found out by a round trip; else a
      * negative errno value and *ret_why says which step failed. */
     int (*probe)(const char **ret_why);
@@ -224,6 +231,9 @@ void gust__netpoll_use(const gust__backend *b);
 
 /* "io_uring" or "epoll"; "" before the choice.  Any thread. */
 const char *gust__netpoll_name(void);
+
+/* Can operations be GUST__OP_FILE?  Any thread, while a runtime runs. */
+bool gust__netpoll_does_files(void);
 
 /* Errors: -ENOMEM, -EMFILE and what the kernel answers. */
 int gust__poller_open(gust__poller **ret_poller);

@@ -115,6 +115,7 @@ static unsigned dirs_of(const gust__op *op)
         if (!dirs || op->events & ~(POLLOUT | POLLWRNORM))
             dirs |= 1U << DIR_READ;
         break;
+    case GUST__OP_FILE: break;
     }
     return dirs;
 }

@@ -69,6 +69,7 @@ static void fill(struct io_uring_sqe *sqe, const gust__op *op)
         break;
     case GUST__OP_CONNECT: io_uring_prep_connect(sqe, fd, op->addr, op->addr_len); break;
     case GUST__OP_POLL: io_uring_prep_poll_add(sqe, fd, (uint16_t)op->events); break;
+    case GUST__OP_FILE: gust__uring_fill_file(sqe, op->file); break;
     }
 }
 
@@ -172,10 +173,15 @@ static bool goes_on(gust__uring *p, gust__op *op, int32_t res)
     return true;
 }
 
+/* Some requests let the kernel's own code for it out. */
+#define ERESTARTSYS 512
+
 /* A cancelled op that had been given to a kernel thread says EINTR.  A multishot's
  * last completion may bring one more socket. */
 static void set_result(gust__op *op, int32_t res, results *rs)
 {
+    if (res == -ERESTARTSYS)
+        res = -EINTR;
     if (res == -EINTR && gust__op_state_now(op) == GUST__OP_CANCELING)
         res = -ECANCELED;
     op->res = gust__op_error(op, res);
@@ -373,6 +379,7 @@ static void uring_fd_fini(gust__fd *f)
 const gust__backend gust__backend_uring = {
     .name = "io_uring",
     .tries_first = false,
+    .does_files = true,
     .probe = gust__uring_probe,
     .open = gust__uring_open,
     .close = gust__uring_close,

@@ -47,6 +47,9 @@ void gust__uring_free(gust__uring *p);
 int gust__uring_open(gust__poller **ret_poller);
 void gust__uring_close(gust__poller *base);
 
+/* uring_file.c */
+void gust__uring_fill_file(struct io_uring_sqe *sqe, const struct gust__file_req *req);
+
 /* Makes a buffer the kernel's.  Under base.lock: the kernel wants one producer. */
 void gust__uring_buf_add(gust__uring *p, const gust__buf *buf);
 void gust__uring_buf_put(gust__buf *buf);

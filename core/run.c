@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/atend.h"
 #include "core/chaos.h"
 #include "core/demote.h"
 #include "core/fault.h"
@@ -213,6 +214,7 @@ static int run(int (*main_fn)(void *arg), void *arg)
     gust__solo = false;
     gust__fault_uninstall();
     procs_close(sched.nprocs);
+    gust__at_end_run();
     gust__signals_close();
     gust__dump_uninstall(); /* again: that may have brought the handler back */
     gust__g_teardown();

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/file_op.h"
 #include "core/inject.h"
 #include "core/netpoll_uring.h"
 #include "core/sched.h"
@@ -115,6 +116,12 @@ int gust__uring_open(gust__poller **ret_poller)
     return error;
 }
 
+static bool brings_descriptor(const gust__op *op)
+{
+    return op->code == GUST__OP_ACCEPT ||
+           (op->code == GUST__OP_FILE && op->file->what == GUST__FILE_OPEN);
+}
+
 /* Counts a completion of an op that nobody waits for any more. */
 static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
 {
@@ -122,7 +129,7 @@ static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
     if (tag != URING_TAG_OP && tag != URING_TAG_CANCEL)
         return;
     const gust__op *op = (gust__op *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAG_MASK);
-    if (tag == URING_TAG_OP && op->code == GUST__OP_ACCEPT && cqe->res >= 0)
+    if (tag == URING_TAG_OP && brings_descriptor(op) && cqe->res >= 0)
         close(cqe->res);
     if (!(cqe->flags & IORING_CQE_F_MORE))
         gust__in_flight_add(&p->base, -1);

@@ -1,5 +1,5 @@
 /* Addresses as text.  Pure but for interface names (zones). */
-#include <gust/net.h>
+#include "net/resolve.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -64,28 +64,44 @@ static bool parse_v6(const char *host, size_t len, gust_addr *addr)
     return inet_pton(AF_INET6, text, &addr->v6.sin6_addr) == 1;
 }
 
-static bool parse_host(const char *host, size_t len, gust_addr *addr)
+bool gust__addr_parse_literal(gust_span host, gust_addr *ret_addr)
 {
-    if (len == 0) /* ":80": the IPv6 wildcard takes IPv4 too */
-        return parse_v6("::", 2, addr);
-    if (host[0] == '[')
-        return len >= 2 && host[len - 1] == ']' && parse_v6(host + 1, len - 2, addr);
-    return parse_v4(host, len, addr);
+    gust_addr addr;
+    memset(&addr, 0, sizeof addr);
+    bool good = memchr(host.data, ':', host.len) ? parse_v6(host.data, host.len, &addr)
+                                                 : parse_v4(host.data, host.len, &addr);
+    if (good)
+        *ret_addr = addr;
+    return good;
+}
+
+bool gust__port_parse(gust_span text, uint16_t *ret_port)
+{
+    uint32_t port;
+    if (text.len > 5 || !parse_number(text.data, text.len, UINT16_MAX, &port))
+        return false;
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+/* sin_port and sin6_port lie at the same place. */
+void gust__addr_set_port(gust_addr *addr, uint16_t port)
+{
+    addr->v4.sin_port = htons(port);
 }
 
 int gust_addr_parse(const char *text, gust_addr *ret_addr)
 {
     gust_addr addr;
-    uint32_t port;
-    const char *colon = strrchr(text, ':');
-    memset(&addr, 0, sizeof addr);
-    if (!colon || !parse_host(text, (size_t)(colon - text), &addr))
+    gust_span host, port_text;
+    uint16_t port;
+    if (gust_host_port_split(text, &host, &port_text) < 0 || !gust__port_parse(port_text, &port))
         return -EINVAL;
-    size_t digits = strlen(colon + 1);
-    if (digits > 5 || !parse_number(colon + 1, digits, UINT16_MAX, &port))
+    if (host.len == 0) /* ":80": the IPv6 wildcard takes IPv4 too */
+        host = (gust_span){.data = "::", .len = 2};
+    if (!gust__addr_parse_literal(host, &addr))
         return -EINVAL;
-    /* sin_port and sin6_port lie at the same place. */
-    addr.v4.sin_port = htons((uint16_t)port);
+    gust__addr_set_port(&addr, port);
     *ret_addr = addr;
     return 0;
 }
