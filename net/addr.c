@@ -1,5 +1,5 @@
 /* Addresses as text.  Pure but for interface names (zones). */
-#include <gust/net.h>
+#include "net/unix_addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -78,6 +78,8 @@ int gust_addr_parse(const char *text, gust_addr *ret_addr)
     gust_addr addr;
     uint32_t port;
     const char *colon = strrchr(text, ':');
+    if (strncmp(text, GUST__UNIX_PREFIX, strlen(GUST__UNIX_PREFIX)) == 0)
+        return gust__unix_addr_parse(text + strlen(GUST__UNIX_PREFIX), ret_addr);
     memset(&addr, 0, sizeof addr);
     if (!colon || !parse_host(text, (size_t)(colon - text), &addr))
         return -EINVAL;
@@ -106,6 +108,8 @@ char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
     char host[INET_ADDRSTRLEN];
     if (addr->len == 0) {
         strcpy(text, "(none)");
+    } else if (addr->any.sa_family == AF_UNIX) {
+        gust__unix_addr_format(addr, text);
     } else if (addr->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &addr->v4.sin_addr, host, sizeof host);
         snprintf(text, GUST_ADDR_TEXT_MAX, "%s:%u", host, ntohs(addr->v4.sin_port));
@@ -117,5 +121,6 @@ char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
 
 uint16_t gust_addr_port(const gust_addr *addr)
 {
-    return ntohs(addr->v4.sin_port);
+    bool has_one = addr->any.sa_family == AF_INET || addr->any.sa_family == AF_INET6;
+    return has_one ? ntohs(addr->v4.sin_port) : 0;
 }

@@ -167,7 +167,7 @@ typedef int name_fn(int fd, struct sockaddr *restrict addr, socklen_t *restrict 
 static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret_addr)
 {
     gust_conn *c = (gust_conn *)const_conn;
-    gust_addr addr = {.len = sizeof addr.v6};
+    gust_addr addr = {.len = sizeof addr.un};
     gust__lock_take(&c->lock, RANK_CONN);
     if (c->closing || name(c->fd.fd, &addr.any, &addr.len) < 0)
         addr = (gust_addr){.len = 0};
