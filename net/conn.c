@@ -27,6 +27,14 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn)
     return 0;
 }
 
+int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn)
+{
+    int error = gust__conn_adopt(fd, ret_conn);
+    if (!error)
+        (*ret_conn)->is_unix = family == AF_UNIX;
+    return error;
+}
+
 void gust__conn_free(gust_conn *c)
 {
     if (c->fd.fd >= 0)

@@ -104,8 +104,7 @@ static ssize_t receive(gust_conn *c, void *buf, size_t len, gust_fds *fds, gust_
     ssize_t n = gust__conn_op_wait(c, &c->rd.op, &op, &c->rd.deadline, deadline);
     if (n >= 0)
         gust__control_take(&msg, fds);
-    /* A message with descriptors ends the receive: there may be more behind it. */
-    c->rd.drained = c->rd.filled = false;
+    c->rd.drained = c->rd.filled = false; /* it is not known */
     return n;
 }
 

@@ -70,7 +70,7 @@ static ssize_t receive(gust_conn *c, gust__op *op, size_t room, gust_time deadli
     int n = gust__conn_op_wait(c, &c->rd.op, op, &c->rd.deadline, deadline);
     if (n > 0) {
         c->rd.filled = (size_t)n == room;
-        c->rd.drained = !c->rd.filled;
+        c->rd.drained = !c->rd.filled && !c->is_unix;
     }
     return n;
 }

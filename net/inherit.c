@@ -83,8 +83,11 @@ static int check_or_close(int fd, int type, int other_type)
 int gust_conn_adopt(int fd, gust_conn **ret_conn)
 {
     GUST__CALL();
-    int type = check_or_close(fd, SOCK_STREAM, SOCK_STREAM);
-    return type < 0 ? type : gust__conn_adopt(fd, ret_conn);
+    int type = check_or_close(fd, SOCK_STREAM, SOCK_STREAM), family = AF_UNSPEC;
+    if (type < 0)
+        return type;
+    (void)socket_option(fd, SO_DOMAIN, &family);
+    return gust__conn_adopt_family(fd, (sa_family_t)family, ret_conn);
 }
 
 int gust_packet_adopt(int fd, gust_packet **ret_packet)

@@ -251,7 +251,7 @@ int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_c
     GUST__CALL();
     int fd = -1;
     int error = gust__listener_accept_fd(l, SOCK_STREAM, deadline, &fd);
-    return error ? error : gust__conn_adopt(fd, ret_conn);
+    return error ? error : gust__conn_adopt_family(fd, l->addr.any.sa_family, ret_conn);
 }
 
 /* --- Making -------------------------------------------------------------- */

@@ -114,5 +114,5 @@ int gust_unix_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_co
 {
     GUST__CALL();
     int fd = gust__unix_connect(SOCK_STREAM, addr, deadline);
-    return fd < 0 ? fd : gust__conn_adopt(fd, ret_conn);
+    return fd < 0 ? fd : gust__conn_adopt_family(fd, AF_UNIX, ret_conn);
 }

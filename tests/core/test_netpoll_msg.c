@@ -342,6 +342,38 @@ Test(netpoll_msg, what_there_is_no_room_for_is_closed)
     test_run(rights_main, NULL);
 }
 
+/* Since Linux 6.5 a socket may ask for it: a descriptor that is nobody's then. */
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+static int pidfd_main(void *arg)
+{
+    pair p;
+    char byte;
+    int fds[1];
+    struct message m;
+    const int on = 1;
+    (void)arg;
+    pair_open(&p);
+    if (setsockopt(p.a.fd, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on) == 0) {
+        size_t before = fd_count();
+        put_fd(p.b.fd, p.b.fd);
+        message_init(&m, &byte, 1, 0);
+        CHECK_EQ(do_recvmsg(&p.a, &m, SOON), 1);
+        CHECK_EQ(gust__rights_take(&m.hdr, fds, 1), 1);
+        close(fds[0]);
+        AWAIT(fd_count() == before);
+    }
+    pair_close(&p);
+    return 0;
+}
+
+Test(netpoll_msg, a_pidfd_is_closed)
+{
+    test_run(pidfd_main, NULL);
+}
+
 /* --- The end of the runtime --------------------------------------------------- */
 
 static pair left;

@@ -1,5 +1,6 @@
 /* Sockets made elsewhere: what is adopted works, and what is not is refused and closed. */
 #include <gust/inherit.h>
+#include <netinet/tcp.h>
 
 #include "tests/net/unix_test.h"
 
@@ -43,6 +44,12 @@ NetTest(inherit, listeners_accept)
         gust_listener_addr(l, &addr);
         gust_conn *a = i % 2 ? unix_dial(&addr) : dial_to(&addr), *b = accept_from(l);
         char byte;
+        int nodelay = 0;
+        socklen_t len = sizeof nodelay;
+        if (i % 2 == 0) {
+            CHECK_EQ(getsockopt(b->fd.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &len), 0);
+            CHECK(nodelay);
+        }
         CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
         CHECK_EQ(gust_conn_read(b, &byte, 1, SOON), 1);
         pair_close(a, b);

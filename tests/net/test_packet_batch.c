@@ -4,7 +4,7 @@
 
 #include "tests/net/unix_test.h"
 
-enum { ROOM = 16, MANY = 3 * GUST_PACKET_BATCH + 8 };
+enum { ROOM = 16, MANY = 2 * GUST_PACKET_BATCH + 8 };
 
 /* --- System calls are counted ------------------------------------------------------- */
 

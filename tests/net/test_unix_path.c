@@ -1,6 +1,6 @@
 /* The file of a Unix socket: its permissions, whose it is, and when it goes. */
 #include <sys/file.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 
 #include "tests/core/contexts.h"
 #include "tests/net/unix_test.h"
@@ -98,6 +98,18 @@ NetTest(unix_path, closing_removes_the_file_under_a_cancelled_context)
 
 /* --- Permissions ------------------------------------------------------------------- */
 
+static mode_t mode_at_birth;
+
+/* Sees what others could see in the moment the file is there. */
+int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct stat st;
+    int result = (int)syscall(SYS_bind, fd, addr, len);
+    if (result == 0 && lstat(((const struct sockaddr_un *)addr)->sun_path, &st) == 0)
+        mode_at_birth = st.st_mode & 07777;
+    return result;
+}
+
 static mode_t mode_of(const gust_addr *addr)
 {
     struct stat st;
@@ -115,6 +127,13 @@ NetTest(unix_path, has_the_mode_that_was_asked_for)
         gust_listener *l = NULL;
         CHECK_EQ(gust_unix_listen(&addr, &(gust_unix_options){.mode = modes[i]}, &l), 0);
         CHECK_EQ(mode_of(&addr), modes[i] ? modes[i] : 0750);
+        gust_listener_close(l);
+    }
+    umask(0);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        gust_listener *l = NULL;
+        CHECK_EQ(gust_unix_listen(&addr, &(gust_unix_options){.mode = modes[i]}, &l), 0);
+        CHECK_EQ(mode_at_birth, modes[i] ? modes[i] : 0777);
         gust_listener_close(l);
     }
     umask(umask_before);
