@@ -1,4 +1,4 @@
-/* A TCP connection inside: what conn.c (life and close), conn_read.c and
+/* A stream connection inside: what conn.c (life and close), conn_read.c and
  * conn_write.c share.
  *
  * Two goroutines may be at work at once, one in `rd` and one in `wr`; each side
