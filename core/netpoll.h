@@ -78,7 +78,11 @@ typedef enum gust__opcode {
     GUST__OP_RECV,    /* buf, len; or GUST__OP_PICK */
     GUST__OP_SEND,    /* buf, len: completes when all of it is sent, or with an
                          error; a partial send that then failed reports the bytes */
-    GUST__OP_SENDMSG, /* msg: the same, the record's iovecs are consumed */
+    GUST__OP_SENDMSG, /* msg: the same, the record's iovecs are consumed; what is in
+                         msg_control goes with the first byte, once
+                         (Unix datagrams: only with GUST_NOW, see net/packet_send.c) */
+    GUST__OP_RECVMSG, /* msg: recvmsg(2) with msg_flags for its flags; descriptors that
+                         come are close-on-exec.  Untouched but on success */
     GUST__OP_ACCEPT,  /* res: a new close-on-exec socket */
     GUST__OP_CONNECT, /* addr, addr_len */
     GUST__OP_POLL,    /* events (POLLIN...): res is the revents */

@@ -86,7 +86,8 @@ static inline int32_t gust__op_error(const gust__op *op, int error)
  * From a goroutine or g0 of an M that has a P (PICK takes its poller's buffer). */
 bool gust__op_try(gust__op *op);
 
-/* Adds n to op->sent and drops n bytes from the front of a SENDMSG's iovecs.
+/* Adds n to op->sent and drops n bytes from the front of a SENDMSG's iovecs, and
+ * what was to go with the first of them.
  * True: there is nothing left. */
 bool gust__op_sent(gust__op *op, size_t n);
 

@@ -105,6 +105,7 @@ static unsigned dirs_of(const gust__op *op)
     unsigned dirs = 0;
     switch ((gust__opcode)op->code) {
     case GUST__OP_RECV:
+    case GUST__OP_RECVMSG:
     case GUST__OP_ACCEPT: return 1U << DIR_READ;
     case GUST__OP_SEND:
     case GUST__OP_SENDMSG:

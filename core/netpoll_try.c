@@ -48,6 +48,14 @@ static bool try_recv(gust__op *op)
     return !would_wait(n) && finished(op, n);
 }
 
+/* Descriptors are closed in a child that executes something, as all of ours. */
+static bool try_recvmsg(gust__op *op)
+{
+    const int flags = op->msg->msg_flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+    ssize_t n = RETRY(recvmsg(op->fd->fd, op->msg, flags));
+    return !would_wait(n) && finished(op, n);
+}
+
 static void consume_iovecs(struct msghdr *msg, size_t n)
 {
     while (msg->msg_iovlen > 0 && n >= msg->msg_iov->iov_len) {
@@ -66,6 +74,10 @@ bool gust__op_sent(gust__op *op, size_t n)
     op->sent += n;
     if (op->code == GUST__OP_SEND)
         return op->sent >= op->len;
+    if (n > 0) { /* with it went what was to go with the first byte */
+        op->msg->msg_control = NULL;
+        op->msg->msg_controllen = 0;
+    }
     consume_iovecs(op->msg, n);
     return op->msg->msg_iovlen == 0;
 }
@@ -138,6 +150,7 @@ bool gust__op_try(gust__op *op)
     case GUST__OP_RECV: return try_recv(op);
     case GUST__OP_SEND:
     case GUST__OP_SENDMSG: return try_send(op);
+    case GUST__OP_RECVMSG: return try_recvmsg(op);
     case GUST__OP_ACCEPT: return try_accept(op);
     case GUST__OP_CONNECT: return try_connect(op);
     case GUST__OP_POLL: return try_poll(op);

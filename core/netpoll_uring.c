@@ -50,18 +50,27 @@ static void fill_recv(struct io_uring_sqe *sqe, const gust__op *op)
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
-/* WAITALL: the kernel goes on with a short send by itself. */
+/* WAITALL: the kernel goes on with a short send by itself.  Not with one that carries
+ * descriptors: some kernels would send them again with the rest. */
+static int send_flags(const gust__op *op)
+{
+    bool carries = op->code == GUST__OP_SENDMSG && op->msg->msg_controllen > 0;
+    return MSG_NOSIGNAL | (carries ? 0 : MSG_WAITALL);
+}
+
 static void fill(struct io_uring_sqe *sqe, const gust__op *op)
 {
     const int fd = op->fd->fd;
-    const int send_flags = MSG_NOSIGNAL | MSG_WAITALL;
     switch ((gust__opcode)op->code) {
     case GUST__OP_RECV: fill_recv(sqe, op); break;
     case GUST__OP_SEND:
         io_uring_prep_send(sqe, fd, (char *)op->buf + op->sent, chunk(op->len - op->sent),
-                           send_flags);
+                           send_flags(op));
         break;
-    case GUST__OP_SENDMSG: io_uring_prep_sendmsg(sqe, fd, op->msg, send_flags); break;
+    case GUST__OP_SENDMSG: io_uring_prep_sendmsg(sqe, fd, op->msg, (unsigned)send_flags(op)); break;
+    case GUST__OP_RECVMSG:
+        io_uring_prep_recvmsg(sqe, fd, op->msg, (unsigned)op->msg->msg_flags | MSG_CMSG_CLOEXEC);
+        break;
     case GUST__OP_ACCEPT:
         io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
         if (op->flags & GUST__OP_MULTISHOT)

@@ -9,6 +9,7 @@
 #include "core/file_op.h"
 #include "core/inject.h"
 #include "core/netpoll_uring.h"
+#include "core/rights.h"
 #include "core/sched.h"
 
 /* How long close waits for the kernel to give the operations back. */
@@ -131,6 +132,8 @@ static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
     const gust__op *op = (gust__op *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAG_MASK);
     if (tag == URING_TAG_OP && brings_descriptor(op) && cqe->res >= 0)
         close(cqe->res);
+    if (tag == URING_TAG_OP && op->code == GUST__OP_RECVMSG && cqe->res >= 0)
+        gust__rights_close(op->msg);
     if (!(cqe->flags & IORING_CQE_F_MORE))
         gust__in_flight_add(&p->base, -1);
 }

@@ -1,10 +1,12 @@
 /* A small HTTP server: says hello and echoes what it is sent.
  *
- *     http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]
- *               [--debug-paths]
+ *     http_echo [--listen ADDR:PORT|unix:/PATH] [--header-timeout SECONDS]
+ *               [--idle-timeout SECONDS] [--debug-paths]
  *
  *     GET  /       Hello, World!
  *     POST /echo   the request's body, of any length, as it comes in
+ *
+ * If a service manager passes a listening socket (LISTEN_FDS), it serves that one.
  *
  * With --debug-paths, to see that a handler which knows nothing of gust stalls
  * nobody:
@@ -16,6 +18,7 @@
  * second one ends it at once. */
 #include <gust/chan.h>
 #include <gust/http.h>
+#include <gust/inherit.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
 
@@ -26,12 +29,14 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: http_echo [--listen ADDR:PORT] [--header-timeout SECONDS] [--idle-timeout SECONDS]\n"
-    "                 [--debug-paths]\n"
+    "usage: http_echo [--listen ADDR:PORT|unix:/PATH] [--header-timeout SECONDS]\n"
+    "                 [--idle-timeout SECONDS] [--debug-paths]\n"
     "  --listen ADDR:PORT        numbers, as 0.0.0.0:80, [::1]:80 or :80 (127.0.0.1:8080)\n"
+    "  --listen unix:/PATH       a Unix socket; unix:@NAME: an abstract one\n"
     "  --header-timeout SECONDS  for a client to send a request's header (10)\n"
     "  --idle-timeout SECONDS    between two requests of a connection (60)\n"
-    "  --debug-paths             /block?ms=N sleeps, /spin?ms=N burns CPU, unannounced\n";
+    "  --debug-paths             /block?ms=N sleeps, /spin?ms=N burns CPU, unannounced\n"
+    "A listening socket that is passed by LISTEN_FDS (socket activation) goes before --listen.\n";
 
 #define DEBUG_MS_MAX 60000
 
@@ -185,15 +190,15 @@ static void announce(gust_listener *listener)
     int procs = gust_maxprocs();
 
     gust_listener_addr(listener, &addr);
-    printf("http_echo: http://%s (%s, %d P%s)\n", gust_addr_format(&addr, text),
-           gust_netpoll_name(), procs, procs == 1 ? "" : "s");
+    printf("http_echo: %s%s (%s, %d P%s)\n", addr.any.sa_family == AF_UNIX ? "" : "http://",
+           gust_addr_format(&addr, text), gust_netpoll_name(), procs, procs == 1 ? "" : "s");
     fflush(stdout);
 }
 
 static int open_listener(const gust_addr *addr, gust_listener **ret_listener)
 {
     char text[GUST_ADDR_TEXT_MAX];
-    int r = gust_tcp_listen(addr, NULL, ret_listener);
+    int r = gust_listen_activated(addr, ret_listener);
 
     if (r < 0)
         fprintf(stderr, "http_echo: cannot listen on %s: %s\n", gust_addr_format(addr, text),

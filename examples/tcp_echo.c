@@ -1,5 +1,5 @@
-/* Echoes what it is sent, until SIGTERM or SIGINT: tcp_echo [--listen ADDR:PORT] */
-#include <gust/net.h>
+/* Echoes what it is sent, until SIGTERM or SIGINT: tcp_echo [--listen ADDR:PORT|unix:/PATH] */
+#include <gust/inherit.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static int serve(void *addr)
     gust_listener *listener = NULL;
     gust_chan *signals = NULL;
     int r, signo;
-    if ((r = gust_tcp_listen(addr, NULL, &listener)) ||
+    if ((r = gust_listen_activated(addr, &listener)) ||
         (r = gust_chan_new(sizeof signo, 1, &signals)) ||
         (r = gust_signal_notify(signals, SIGTERM)) || (r = gust_signal_notify(signals, SIGINT)) ||
         (r = gust_go(accept_all, gust_listener_ref(listener)))) {
@@ -54,6 +54,6 @@ int main(int argc, char **argv)
     bool given = argc == 3 && strcmp(argv[1], "--listen") == 0;
     if ((argc == 1 || given) && gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
         return gust_run(serve, &addr) != 0;
-    fputs("usage: tcp_echo [--listen ADDR:PORT]\n", stderr);
+    fputs("usage: tcp_echo [--listen ADDR:PORT|unix:/PATH]  (LISTEN_FDS goes before it)\n", stderr);
     return 2;
 }

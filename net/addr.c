@@ -1,5 +1,6 @@
 /* Addresses as text.  Pure but for interface names (zones). */
 #include "net/resolve.h"
+#include "net/unix_addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -95,6 +96,8 @@ int gust_addr_parse(const char *text, gust_addr *ret_addr)
     gust_addr addr;
     gust_span host, port_text;
     uint16_t port;
+    if (strncmp(text, GUST__UNIX_PREFIX, strlen(GUST__UNIX_PREFIX)) == 0)
+        return gust__unix_addr_parse(text + strlen(GUST__UNIX_PREFIX), ret_addr);
     if (gust_host_port_split(text, &host, &port_text) < 0 || !gust__port_parse(port_text, &port))
         return -EINVAL;
     if (host.len == 0) /* ":80": the IPv6 wildcard takes IPv4 too */
@@ -122,6 +125,8 @@ char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
     char host[INET_ADDRSTRLEN];
     if (addr->len == 0) {
         strcpy(text, "(none)");
+    } else if (addr->any.sa_family == AF_UNIX) {
+        gust__unix_addr_format(addr, text);
     } else if (addr->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &addr->v4.sin_addr, host, sizeof host);
         snprintf(text, GUST_ADDR_TEXT_MAX, "%s:%u", host, ntohs(addr->v4.sin_port));
@@ -133,5 +138,6 @@ char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
 
 uint16_t gust_addr_port(const gust_addr *addr)
 {
-    return ntohs(addr->v4.sin_port);
+    bool has_one = addr->any.sa_family == AF_INET || addr->any.sa_family == AF_INET6;
+    return has_one ? ntohs(addr->v4.sin_port) : 0;
 }

@@ -27,6 +27,14 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn)
     return 0;
 }
 
+int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn)
+{
+    int error = gust__conn_adopt(fd, ret_conn);
+    if (!error)
+        (*ret_conn)->is_unix = family == AF_UNIX;
+    return error;
+}
+
 void gust__conn_free(gust_conn *c)
 {
     if (c->fd.fd >= 0)
@@ -167,7 +175,7 @@ typedef int name_fn(int fd, struct sockaddr *restrict addr, socklen_t *restrict 
 static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret_addr)
 {
     gust_conn *c = (gust_conn *)const_conn;
-    gust_addr addr = {.len = sizeof addr.v6};
+    gust_addr addr = {.len = sizeof addr.un};
     gust__lock_take(&c->lock, RANK_CONN);
     if (c->closing || name(c->fd.fd, &addr.any, &addr.len) < 0)
         addr = (gust_addr){.len = 0};

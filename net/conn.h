@@ -1,4 +1,4 @@
-/* A TCP connection inside: what conn.c (life and close), conn_read.c, conn_write.c
+/* A stream connection inside: what conn.c (life and close), conn_read.c, conn_write.c
  * and conn_park.c (waiting without a goroutine) share.
  *
  * Two goroutines may be at work at once, one in `rd` and one in `wr`; each side
@@ -73,6 +73,8 @@ struct gust_conn {
     gust__lock lock; /* RANK_CONN */
     bool closing;    /* under lock */
     bool abandoned;  /* no reference is left: the send under way frees the conn */
+    bool is_unix;    /* a short receive does not mean that nothing is left: it may have
+                        ended behind descriptors */
     gust__fd fd;     /* .fd is -1 once closed */
     gust__conn_reader rd;
     gust__conn_writer wr;
@@ -82,6 +84,9 @@ struct gust_conn {
 /* Makes a conn of a connected or connecting socket.  Owns fd in every case: on
  * failure it is closed.  Errors: -ENOMEM. */
 int gust__conn_adopt(int fd, gust_conn **ret_conn);
+
+/* The same, told whether it is a Unix stream. */
+int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn);
 
 /* Frees a conn that has no reference and no operation in flight.  g0 too. */
 void gust__conn_free(gust_conn *c);

@@ -61,10 +61,10 @@ void gust_conn_consume(gust_conn *c, size_t n)
 /* --- Receiving ----------------------------------------------------------- */
 
 /* Where `room` bytes would have fitted, n came. */
-static void note_receive(gust__conn_reader *rd, size_t n, size_t room)
+static void note_receive(gust_conn *c, size_t n, size_t room)
 {
-    rd->filled = n == room;
-    rd->drained = !rd->filled;
+    c->rd.filled = n == room;
+    c->rd.drained = !c->rd.filled && !c->is_unix;
 }
 
 static int take_error(gust__conn_reader *rd)
@@ -85,13 +85,13 @@ static ssize_t receive(gust_conn *c, gust__op *op, size_t room, gust_time deadli
         op->flags |= GUST__OP_DRAINED;
     int n = gust__conn_op_wait(c, &c->rd.op, op, &c->rd.deadline, deadline);
     if (n > 0)
-        note_receive(&c->rd, (size_t)n, room);
+        note_receive(c, (size_t)n, room);
     return n;
 }
 
 void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n)
 {
-    note_receive(&c->rd, (size_t)n, GUST__BUF_SIZE);
+    note_receive(c, (size_t)n, GUST__BUF_SIZE);
     c->rd.picked = buf;
     c->rd.len = (size_t)n;
 }

@@ -21,6 +21,7 @@
 #include "core/inject.h"
 #include "core/sched.h"
 #include "net/conn.h"
+#include "net/listener.h"
 
 #define QUEUE_PAUSE 256
 #define QUEUE_RESUME (QUEUE_PAUSE / 2)
@@ -51,6 +52,8 @@ struct gust_listener {
     gust__timer backoff;
     int64_t backoff_ns; /* the last pause; 0 once something was accepted */
     gust_addr addr;
+    int type;              /* SOCK_STREAM or SOCK_SEQPACKET */
+    gust__unix_path *path; /* the file that goes with it, or NULL */
 };
 
 /* --- The queue ----------------------------------------------------------- */
@@ -233,15 +236,22 @@ static int take_or_wait_locked(gust_listener *l, gust_time deadline, int *ret_fd
     return error;
 }
 
+int gust__listener_accept_fd(gust_listener *l, int type, gust_time deadline, int *ret_fd)
+{
+    if (l->type != type)
+        return -EPROTOTYPE;
+    gust__lock_take(&l->lock, RANK_CONN);
+    if (l->state == ACCEPT_OFF && !l->closing && l->queue.len <= QUEUE_RESUME)
+        accept_start_locked(l);
+    return take_or_wait_locked(l, deadline, ret_fd);
+}
+
 int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
 {
     GUST__CALL();
     int fd = -1;
-    gust__lock_take(&l->lock, RANK_CONN);
-    if (l->state == ACCEPT_OFF && !l->closing && l->queue.len <= QUEUE_RESUME)
-        accept_start_locked(l);
-    int error = take_or_wait_locked(l, deadline, &fd);
-    return error ? error : gust__conn_adopt(fd, ret_conn);
+    int error = gust__listener_accept_fd(l, SOCK_STREAM, deadline, &fd);
+    return error ? error : gust__conn_adopt_family(fd, l->addr.any.sa_family, ret_conn);
 }
 
 /* --- Making -------------------------------------------------------------- */
@@ -293,7 +303,7 @@ static int socket_listen_anywhere(const gust_addr *addr, const gust_listen_optio
     return socket_listen(&v4, options);
 }
 
-static int listener_new(int fd, gust_listener **ret_listener)
+int gust__listener_new(int fd, int type, gust__unix_path *path, gust_listener **ret_listener)
 {
     gust_listener *l = gust__calloc(1, sizeof *l);
     int error = l ? gust__fd_init(&l->fd, fd) : -ENOMEM;
@@ -303,7 +313,9 @@ static int listener_new(int fd, gust_listener **ret_listener)
     }
     atomic_init(&l->refs, 1);
     l->backoff.fn = backoff_fire;
-    l->addr.len = sizeof l->addr.v6;
+    l->type = type;
+    l->path = path;
+    l->addr.len = sizeof l->addr.un;
     (void)getsockname(fd, &l->addr.any, &l->addr.len); /* it is bound: cannot fail */
     *ret_listener = l;
     return 0;
@@ -317,7 +329,7 @@ int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
     int fd = socket_listen_anywhere(addr, options ? options : &defaults);
     if (fd < 0)
         return fd;
-    int error = listener_new(fd, ret_listener);
+    int error = gust__listener_new(fd, SOCK_STREAM, NULL, ret_listener);
     if (error)
         close(fd);
     return error;
@@ -355,6 +367,7 @@ static void listener_shut(gust_listener *l)
     if (!first)
         return;
     gust__timer_stop(&l->backoff);
+    gust__unix_unbind(l->path);
     gust__fd_close(&l->fd);
     while (l->queue.len > 0)
         close(queue_pop(&l->queue));

@@ -125,7 +125,7 @@ static void note_op(const sim_op *so, const char *what)
         [GUST__OP_RECV] = "recv",       [GUST__OP_SEND] = "send",
         [GUST__OP_SENDMSG] = "sendmsg", [GUST__OP_ACCEPT] = "accept",
         [GUST__OP_CONNECT] = "connect", [GUST__OP_POLL] = "poll",
-        [GUST__OP_FILE] = "file"};
+        [GUST__OP_RECVMSG] = "recvmsg", [GUST__OP_FILE] = "file"};
     sim_note("op %u %s fd %u: %s %d", so->id, names[so->op->code], ((sim_fd *)so->op->fd->desc)->id,
              what, so->stage == REPORTED ? so->op->res : 0);
 }
@@ -212,7 +212,8 @@ static short poll_now(int fd, short events)
 static bool could_be_done(const gust__op *op)
 {
     switch ((gust__opcode)op->code) {
-    case GUST__OP_RECV: return poll_now(op->fd->fd, POLLIN) != 0;
+    case GUST__OP_RECV:
+    case GUST__OP_RECVMSG: return poll_now(op->fd->fd, POLLIN) != 0;
     case GUST__OP_SEND:
     case GUST__OP_SENDMSG: return poll_now(op->fd->fd, POLLOUT) != 0;
     case GUST__OP_ACCEPT: return ((sim_fd *)op->fd->desc)->pending_count > 0;
@@ -279,12 +280,19 @@ static int do_send(const gust__op *op)
     return result_of(send(op->fd->fd, data, some_of(len), MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+static int do_recvmsg(const gust__op *op)
+{
+    const int flags = op->msg->msg_flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+    return result_of(recvmsg(op->fd->fd, op->msg, flags));
+}
+
 static int do_some(gust__op *op)
 {
     switch ((gust__opcode)op->code) {
     case GUST__OP_RECV: return do_recv(op);
     case GUST__OP_SEND:
     case GUST__OP_SENDMSG: return do_send(op);
+    case GUST__OP_RECVMSG: return do_recvmsg(op);
     case GUST__OP_ACCEPT: return take_pending(op);
     case GUST__OP_CONNECT: return do_connect(op);
     case GUST__OP_POLL: return poll_now(op->fd->fd, op->events);

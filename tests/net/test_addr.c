@@ -15,6 +15,11 @@ static const char *const round_trips[] = {
     "[::ffff:192.0.2.1]:443",
     "[fe80::1%lo]:22",
     "[ff02::1:ff00:0]:5353",
+    "unix:/run/server.sock",
+    "unix:relative",
+    "unix:/with:colon:80",
+    "unix:@abstract name",
+    "unix:@",
 };
 
 Test(addr, text_survives_parse_and_format)
@@ -89,6 +94,9 @@ static const char *const refused[] = {
     "[::g]:80",
     "[0000000000000000000000000000000000000000000000000001::]:80",
     "1111111111111111111111111111.0.0.1:80",
+    "unix:",
+    "unix",
+    "Unix:/run/server.sock",
 };
 
 Test(addr, garbage_is_refused_and_the_result_untouched)
@@ -113,6 +121,44 @@ Test(addr, longest_text_fits)
     cr_assert_eq(strcmp(gust_addr_format(&addr, text),
                         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535"),
                  0, "%s", text);
+}
+
+/* The longest name and one byte more, of a path and of an abstract name. */
+Test(addr, unix_names_are_bounded)
+{
+    for (int abstract = 0; abstract < 2; abstract++) {
+        char name[128], text[GUST_ADDR_TEXT_MAX];
+        gust_addr addr;
+        strcpy(name, "unix:");
+        memset(name + 5, 'x', 108);
+        name[5] = abstract ? '@' : '/';
+        name[5 + 108] = '\0';
+        cr_assert_eq(gust_addr_parse(name, &addr), -EINVAL);
+        name[5 + 107] = '\0';
+        cr_assert_eq(gust_addr_parse(name, &addr), 0);
+        cr_assert_eq(addr.un.sun_family, AF_UNIX);
+        cr_assert_eq(addr.len, offsetof(struct sockaddr_un, sun_path) + 107 + !abstract);
+        cr_assert_eq(addr.un.sun_path[0], abstract ? '\0' : '/');
+        cr_assert_eq(strcmp(gust_addr_format(&addr, text), name), 0);
+        cr_assert_eq(gust_addr_port(&addr), 0);
+    }
+}
+
+/* What the kernel may hand out: a path that fills its place, NULs within a name, none. */
+Test(addr, every_unix_name_has_a_text)
+{
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_addr addr = {.len = sizeof addr.un};
+    addr.un.sun_family = AF_UNIX;
+    memset(addr.un.sun_path, 'x', sizeof addr.un.sun_path);
+    cr_assert_eq(strlen(gust_addr_format(&addr, text)), 5 + sizeof addr.un.sun_path);
+    memset(addr.un.sun_path, 0, sizeof addr.un.sun_path);
+    cr_assert_eq(strlen(gust_addr_format(&addr, text)), 5 + sizeof addr.un.sun_path);
+    memcpy(addr.un.sun_path, "\0a\0b\n", 5);
+    addr.len = offsetof(struct sockaddr_un, sun_path) + 5;
+    cr_assert_eq(strcmp(gust_addr_format(&addr, text), "unix:@a@b?"), 0, "%s", text);
+    addr.len = sizeof(sa_family_t);
+    cr_assert_eq(strcmp(gust_addr_format(&addr, text), "unix:@"), 0, "%s", text);
 }
 
 Test(addr, no_address_has_a_text_too)

@@ -1,4 +1,4 @@
-/* TCP: addresses, listeners and connections.
+/* Addresses, listeners and stream connections; TCP.  Unix sockets: gust/unix.h.
  *
  * Every call may block its goroutine (never the thread) and takes a deadline.
  * Instead of waiting it returns -ECANCELED if the goroutine's context (see
@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,22 +26,26 @@ typedef struct gust_addr {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        struct sockaddr_un un;
     };
-    socklen_t len;
+    socklen_t len; /* as the kernel counts; 0: no address */
 } gust_addr;
 
 /* Room for every text gust_addr_format writes, with its NUL. */
-#define GUST_ADDR_TEXT_MAX 72
+#define GUST_ADDR_TEXT_MAX 128
 
 /* Reads "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80" or ":80" (every
  * address of the machine, IPv6 and IPv4).  Numbers only, no names.  Port 0 lets
- * the kernel pick one.  Errors: -EINVAL; *ret_addr is untouched then. */
+ * the kernel pick one.  Also "unix:/path" (of at most 107 bytes) and
+ * "unix:@abstract"; "unix:@" lets the kernel pick an abstract name.
+ * Errors: -EINVAL; *ret_addr is untouched then. */
 int gust_addr_parse(const char *text, gust_addr *ret_addr);
 
-/* Writes the same form; returns `text`. */
+/* Writes the same form; returns `text`.  "unix:@" stands for a socket without a
+ * name; NULs in an abstract name become '@', other control characters '?'. */
 char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX]);
 
-/* The port in host order. */
+/* The port in host order; 0 if it has none. */
 uint16_t gust_addr_port(const gust_addr *addr);
 
 /* --- Listeners ----------------------------------------------------------- */
@@ -61,14 +66,18 @@ typedef struct gust_listen_options {
 int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
                     gust_listener **ret_listener);
 
-/* Waits for the next connection.  TCP_NODELAY is set on it.  While the process
+/* Listens on a TCP or a Unix address, with the defaults of gust_tcp_listen or
+ * gust_unix_listen.  Errors: as those; -EAFNOSUPPORT. */
+int gust_listen(const gust_addr *addr, gust_listener **ret_listener);
+
+/* Waits for the next connection.  With TCP, TCP_NODELAY is set on it.  While the process
  * is out of file descriptors (EMFILE, ENFILE) or memory, accept backs off for
  * 5 ms doubling to 1 s and tries again, as Go's net/http does; it says so once.
  * GUST_NOW takes a connection that has been accepted in the background, which
  * begins with the first call.
  * Errors: -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW);
  * -ECANCELED; -EBADF once the listener is closed; -ENOMEM, the connection is closed
- * then. */
+ * then; -EPROTOTYPE: this is a listener for gust_listener_accept_packet. */
 int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn);
 
 /* The address it is bound to, with the port the kernel picked. */
@@ -76,7 +85,7 @@ void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr);
 
 /* Stops accepting and drops the caller's reference.  Goroutines blocked in
  * accept get -EBADF; connections that nobody took are closed.  On return the
- * port is free.  NULL is accepted.  A goroutine that may still call accept must
+ * port is free, or the Unix socket's file is gone.  NULL is accepted.  A goroutine that may still call accept must
  * hold a reference. */
 void gust_listener_close(gust_listener *l);
 gust_listener *gust_listener_ref(gust_listener *l);
