@@ -23,6 +23,7 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn)
     atomic_init(&c->refs, 1);
     gust__deadline_init(&c->rd.deadline);
     gust__deadline_init(&c->wr.deadline);
+    c->rd.limit.when = c->wr.limit.when = GUST_FOREVER;
     *ret_conn = c;
     return 0;
 }
@@ -67,29 +68,6 @@ void gust_conn_unref(gust_conn *c)
      * comes after what the other owners did.  Pairs with itself. */
     if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         abandon(c);
-}
-
-/* --- Operations ---------------------------------------------------------- */
-
-int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
-                       gust_time deadline)
-{
-    gust__lock_take(&c->lock, RANK_CONN);
-    bool closing = c->closing;
-    if (!closing)
-        *slot = op;
-    gust__lock_drop(&c->lock);
-    if (closing)
-        return -EBADF;
-
-    int res = gust__op_wait(op, d, deadline);
-
-    gust__lock_take(&c->lock, RANK_CONN);
-    *slot = NULL;
-    closing = c->closing;
-    gust__lock_drop(&c->lock);
-    /* If not by a closer it was cancelled by the goroutine's context. */
-    return res == -ECANCELED && closing ? -EBADF : res;
 }
 
 /* --- Shutdown and close -------------------------------------------------- */

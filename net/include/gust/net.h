@@ -146,6 +146,19 @@ int gust_conn_flush(gust_conn *c);
  * Errors: as gust_conn_write. */
 int gust_conn_drain(gust_conn *c, gust_time deadline);
 
+/* Deadlines that last, as Go's SetDeadline: beside the deadline that each call is
+ * given, the earlier counts.  A call that waits ends with -ETIMEDOUT once `when`
+ * has come, and so does every later one that would need the socket, without a try
+ * (bytes that are in the view are handed out all the same), until the deadline is
+ * moved.  The one for writing bounds write, append and drain, not what is sent in
+ * the background, nor close.  GUST_FOREVER, with which a conn begins, is none; a
+ * time in the past ends what waits at once.  From any goroutine that has a
+ * reference, also while another one waits; moving it costs no timer.
+ * Errors: -EBADF if the conn is closed. */
+int gust_conn_set_deadline(gust_conn *c, gust_time when); /* both */
+int gust_conn_set_read_deadline(gust_conn *c, gust_time when);
+int gust_conn_set_write_deadline(gust_conn *c, gust_time when);
+
 /* Ends one or both directions (SHUT_RD, SHUT_WR, SHUT_RDWR); SHUT_WR first
  * drains, then sends FIN.  A goroutine blocked in a read gets 0.
  * Errors: as gust_conn_drain; -ENOTCONN. */
