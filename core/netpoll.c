@@ -230,11 +230,17 @@ int gust__fd_init(gust__fd *f, int fd)
     return backend->fd_init(f);
 }
 
+int gust__fd_take(gust__fd *f)
+{
+    int fd = f->fd;
+    backend->fd_fini(f);
+    f->fd = -1;
+    return fd;
+}
+
 void gust__fd_close(gust__fd *f)
 {
-    backend->fd_fini(f);
-    close(f->fd);
-    f->fd = -1;
+    close(gust__fd_take(f));
 }
 
 void gust__buf_put(gust__buf *buf)

@@ -51,6 +51,9 @@ int gust__fd_init(gust__fd *f, int fd);
 /* Closes the descriptor.  No operation may be in flight on it. */
 void gust__fd_close(gust__fd *f);
 
+/* The same, but the descriptor stays open and is the caller's. */
+int gust__fd_take(gust__fd *f);
+
 /* --- Buffers ------------------------------------------------------------- */
 
 /* Read buffers belong to pollers: a receive with GUST__OP_PICK gets one only

@@ -3,6 +3,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <gust/runtime.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,8 +29,17 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn)
     return 0;
 }
 
+/* Whoever calls this must not wait, for it may be on g0. */
+static void linger_stop(gust_conn *c)
+{
+    const struct linger off = {.l_onoff = 0};
+    (void)setsockopt(c->fd.fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+}
+
 void gust__conn_free(gust_conn *c)
 {
+    if (c->fd.fd >= 0 && c->lingers)
+        linger_stop(c);
     if (c->fd.fd >= 0)
         gust__fd_close(&c->fd);
     gust__deadline_fini(&c->rd.deadline);
@@ -118,23 +128,45 @@ static int close_drain(gust_conn *c, gust_time deadline)
     return error;
 }
 
-int gust_conn_close(gust_conn *c, gust_time deadline)
+/* Step 3.  Returns the descriptor if to close it is to wait, else -1. */
+static int close_end(gust_conn *c, gust_time deadline, int *ret_error)
+{
+    /* Whoever holds one of these has been told to leave, and nobody who comes later
+     * stays. */
+    gust_mutex_lock(&c->wr.mutex);
+    *ret_error = close_drain(c, deadline);
+    gust_mutex_lock(&c->rd.mutex);
+    int lingering = -1;
+    if (c->lingers)
+        lingering = gust__fd_take(&c->fd);
+    else
+        gust__fd_close(&c->fd);
+    gust_mutex_unlock(&c->rd.mutex);
+    gust_mutex_unlock(&c->wr.mutex);
+    return lingering;
+}
+
+static int conn_close(gust_conn *c, gust_time deadline, int *ret_lingering)
 {
     GUST__CALL();
     int error = -EBADF;
+    if (close_begin(c))
+        *ret_lingering = close_end(c, deadline, &error);
+    gust_conn_unref(c);
+    return error;
+}
+
+int gust_conn_close(gust_conn *c, gust_time deadline)
+{
+    int lingering = -1;
     if (!c)
         return 0;
-    if (close_begin(c)) {
-        /* Whoever holds one of these has been told to leave, and nobody who
-         * comes later stays. */
-        gust_mutex_lock(&c->wr.mutex);
-        error = close_drain(c, deadline);
-        gust_mutex_lock(&c->rd.mutex);
-        gust__fd_close(&c->fd);
-        gust_mutex_unlock(&c->rd.mutex);
-        gust_mutex_unlock(&c->wr.mutex);
+    int error = conn_close(c, deadline, &lingering);
+    if (lingering >= 0) {
+        gust_blocking_begin();
+        close(lingering);
+        gust_blocking_end();
     }
-    gust_conn_unref(c);
     return error;
 }
 

@@ -73,6 +73,7 @@ struct gust_conn {
     _Atomic uint32_t refs;
     gust__lock lock; /* RANK_CONN */
     bool closing;    /* under lock */
+    bool lingers;    /* closing the descriptor waits.  The same */
     bool abandoned;  /* no reference is left: the send under way frees the conn */
     gust__fd fd;     /* .fd is -1 once closed */
     gust__conn_reader rd;

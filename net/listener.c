@@ -13,7 +13,6 @@
  * time the pause took effect; these are connections already accepted, and to
  * close them would be to refuse clients for a burst. */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "core/inject.h"
 #include "core/sched.h"
 #include "net/conn.h"
+#include "net/tcp_options.h"
 
 #define QUEUE_PAUSE 256
 #define QUEUE_RESUME (QUEUE_PAUSE / 2)
@@ -258,11 +258,11 @@ static int bind_and_listen(int fd, const gust_addr *addr, const gust_listen_opti
         error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (!error && addr->any.sa_family == AF_INET6)
         error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6only);
-    /* Linux hands it down to the accepted sockets: a system call less for each. */
     if (!error)
-        error = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        error = gust__tcp_setup(fd, options->tcp);
     if (error)
         return error;
+    gust__tcp_setup_listener(fd, options->tcp, options->defer_accept_ns);
     if (bind(fd, &addr->any, addr->len) < 0)
         return -errno;
     return listen(fd, options->backlog > 0 ? options->backlog : SOMAXCONN) < 0 ? -errno : 0;

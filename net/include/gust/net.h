@@ -48,11 +48,16 @@ uint16_t gust_addr_port(const gust_addr *addr);
 typedef struct gust_listener gust_listener;
 typedef struct gust_conn gust_conn;
 
+struct gust_tcp_options; /* gust/tcp.h */
+
 /* Zeroes are the defaults. */
 typedef struct gust_listen_options {
     int backlog;     /* 0: SOMAXCONN (the kernel caps it at net.core.somaxconn) */
     bool reuse_port; /* SO_REUSEPORT: several listeners share the port */
     bool v6only;     /* an IPv6 wildcard does not accept IPv4 */
+    const struct gust_tcp_options *tcp; /* of the connections; NULL: the defaults */
+    int64_t defer_accept_ns;            /* > 0: a connection is accepted once it has sent something,
+                                or after about so long; where the system cannot, at once */
 } gust_listen_options;
 
 /* Binds and listens; SO_REUSEADDR is set.  `options` may be NULL.
@@ -61,7 +66,7 @@ typedef struct gust_listen_options {
 int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
                     gust_listener **ret_listener);
 
-/* Waits for the next connection.  TCP_NODELAY is set on it.  While the process
+/* Waits for the next connection, which has the listener's TCP options.  While the process
  * is out of file descriptors (EMFILE, ENFILE) or memory, accept backs off for
  * 5 ms doubling to 1 s and tries again, as Go's net/http does; it says so once.
  * GUST_NOW takes a connection that has been accepted in the background, which
@@ -99,7 +104,7 @@ void gust_listener_unref(gust_listener *l); /* the last one closes */
 
 #define GUST_CONN_WBUF 16384
 
-/* Connects.  TCP_NODELAY is set.  Errors: -ETIMEDOUT (-EAGAIN in its place if
+/* Connects, with the default options (gust/tcp.h has gust_tcp_dial_with).  Errors: -ETIMEDOUT (-EAGAIN in its place if
  * the deadline was GUST_NOW), -ECANCELED, what socket(2) and connect(2) answer
  * (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...), -ENOMEM. */
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn);
