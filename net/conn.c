@@ -3,6 +3,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <gust/proxy.h>
 #include <gust/runtime.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ void gust__conn_free(gust_conn *c)
     gust__deadline_fini(&c->wr.deadline);
     gust__conn_drop_view(c);
     gust__block_put(c->wr.filling);
+    free(c->proxy);
     free(c);
 }
 
@@ -185,14 +187,34 @@ static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret
     *ret_addr = addr;
 }
 
+/* What a PROXY header says takes the place of what the socket says. */
+static void read_addr_of(const gust_conn *c, name_fn *name, const gust_addr *proxied,
+                         gust_addr *ret_addr)
+{
+    read_addr(c, name, ret_addr);
+    if (ret_addr->len > 0 && proxied && proxied->len > 0)
+        *ret_addr = *proxied;
+}
+
 void gust_conn_local_addr(const gust_conn *c, gust_addr *ret_addr)
 {
     GUST__CALL();
-    read_addr(c, getsockname, ret_addr);
+    read_addr_of(c, getsockname, c->proxy ? &c->proxy->destination : NULL, ret_addr);
 }
 
 void gust_conn_remote_addr(const gust_conn *c, gust_addr *ret_addr)
 {
     GUST__CALL();
+    read_addr_of(c, getpeername, c->proxy ? &c->proxy->source : NULL, ret_addr);
+}
+
+void gust_conn_peer_addr(const gust_conn *c, gust_addr *ret_addr)
+{
+    GUST__CALL();
     read_addr(c, getpeername, ret_addr);
+}
+
+const gust_proxy_header *gust_conn_proxy_header(const gust_conn *c)
+{
+    return c->proxy;
 }

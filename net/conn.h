@@ -71,11 +71,12 @@ typedef struct gust__conn_writer {
 
 struct gust_conn {
     _Atomic uint32_t refs;
-    gust__lock lock; /* RANK_CONN */
-    bool closing;    /* under lock */
-    bool lingers;    /* closing the descriptor waits.  The same */
-    bool abandoned;  /* no reference is left: the send under way frees the conn */
-    gust__fd fd;     /* .fd is -1 once closed */
+    gust__lock lock;                 /* RANK_CONN */
+    bool closing;                    /* under lock */
+    bool lingers;                    /* closing the descriptor waits.  The same */
+    bool abandoned;                  /* no reference is left: the send under way frees the conn */
+    gust__fd fd;                     /* .fd is -1 once closed */
+    struct gust_proxy_header *proxy; /* const once others know the conn; NULL: none came */
     gust__conn_reader rd;
     gust__conn_writer wr;
 };

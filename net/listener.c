@@ -20,6 +20,7 @@
 #include "core/inject.h"
 #include "core/sched.h"
 #include "net/conn.h"
+#include "net/proxy_gate.h"
 #include "net/tcp_options.h"
 
 #define QUEUE_PAUSE 256
@@ -51,6 +52,7 @@ struct gust_listener {
     gust__timer backoff;
     int64_t backoff_ns; /* the last pause; 0 once something was accepted */
     gust_addr addr;
+    gust__proxy_gate *gate; /* NULL: connections are handed out as they come */
 };
 
 /* --- The queue ----------------------------------------------------------- */
@@ -233,7 +235,7 @@ static int take_or_wait_locked(gust_listener *l, gust_time deadline, int *ret_fd
     return error;
 }
 
-int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
+int gust__listener_take(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
 {
     GUST__CALL();
     int fd = -1;
@@ -242,6 +244,20 @@ int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_c
         accept_start_locked(l);
     int error = take_or_wait_locked(l, deadline, &fd);
     return error ? error : gust__conn_adopt(fd, ret_conn);
+}
+
+int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
+{
+    GUST__CALL();
+    return l->gate ? gust__proxy_gate_accept(l->gate, deadline, ret_conn)
+                   : gust__listener_take(l, deadline, ret_conn);
+}
+
+void gust_listener_proxy_stats(gust_listener *l, gust_proxy_stats *ret_stats)
+{
+    *ret_stats = (gust_proxy_stats){.with_header = 0};
+    if (l->gate)
+        gust__proxy_gate_stats(l->gate, ret_stats);
 }
 
 /* --- Making -------------------------------------------------------------- */
@@ -314,13 +330,23 @@ int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
 {
     GUST__CALL();
     static const gust_listen_options defaults;
-    int fd = socket_listen_anywhere(addr, options ? options : &defaults);
+    gust_listener *l;
+    if (!options)
+        options = &defaults;
+    int fd = socket_listen_anywhere(addr, options);
     if (fd < 0)
         return fd;
-    int error = listener_new(fd, ret_listener);
-    if (error)
+    int error = listener_new(fd, &l);
+    if (error) {
         close(fd);
-    return error;
+        return error;
+    }
+    if (options->proxy && (error = gust__proxy_gate_new(l, options->proxy, &l->gate))) {
+        gust_listener_unref(l);
+        return error;
+    }
+    *ret_listener = l;
+    return 0;
 }
 
 void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr)
@@ -354,6 +380,8 @@ static void listener_shut(gust_listener *l)
     gust__waiters_ready(acceptors);
     if (!first)
         return;
+    if (l->gate)
+        gust__proxy_gate_shut(l->gate);
     gust__timer_stop(&l->backoff);
     gust__fd_close(&l->fd);
     while (l->queue.len > 0)
@@ -375,6 +403,7 @@ void gust_listener_unref(gust_listener *l)
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
     listener_shut(l);
+    gust__proxy_gate_free(l->gate);
     free(l->queue.fds);
     free(l);
 }

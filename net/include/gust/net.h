@@ -58,6 +58,7 @@ typedef struct gust_listen_options {
     const struct gust_tcp_options *tcp; /* of the connections; NULL: the defaults */
     int64_t defer_accept_ns;            /* > 0: a connection is accepted once it has sent something,
                                 or after about so long; where the system cannot, at once */
+    const struct gust_proxy_options *proxy; /* NULL: connections bring no PROXY header */
 } gust_listen_options;
 
 /* Binds and listens; SO_REUSEADDR is set.  `options` may be NULL.
