@@ -81,6 +81,11 @@ typedef enum gust__opcode {
     GUST__OP_ACCEPT,  /* res: a new close-on-exec socket */
     GUST__OP_CONNECT, /* addr, addr_len */
     GUST__OP_POLL,    /* events (POLLIN...): res is the revents */
+    GUST__OP_SPLICE,  /* moves up to splice_len bytes from `in` to `out`: one is fd, which
+                         may have to be waited for, the other a pipe, which must not: it
+                         is empty, or has what is to be moved.  With io_uring fd may be a
+                         file, read at `offset` (else -1); a kernel thread does it, and
+                         stays with it while it waits, so poll sockets first */
 } gust__opcode;
 
 enum {
@@ -107,6 +112,7 @@ struct gust__op {
     /* The request. */
     uint8_t code;  /* gust__opcode */
     uint8_t flags; /* GUST__OP_* */
+    uint32_t splice_len;
     gust__fd *fd;
     union {
         struct {
@@ -119,6 +125,11 @@ struct gust__op {
             socklen_t addr_len;
         };
         short events;
+        struct {
+            int in;
+            int out;
+            int64_t offset;
+        };
     };
     void (*done)(gust__op *op);
     /* Multishot only: one result that is not the last.  On g0, under no lock. */

@@ -124,7 +124,8 @@ static void note_op(const sim_op *so, const char *what)
     static const char *const names[] = {
         [GUST__OP_RECV] = "recv",       [GUST__OP_SEND] = "send",
         [GUST__OP_SENDMSG] = "sendmsg", [GUST__OP_ACCEPT] = "accept",
-        [GUST__OP_CONNECT] = "connect", [GUST__OP_POLL] = "poll"};
+        [GUST__OP_CONNECT] = "connect", [GUST__OP_POLL] = "poll",
+        [GUST__OP_SPLICE] = "splice"};
     sim_note("op %u %s fd %u: %s %d", so->id, names[so->op->code], ((sim_fd *)so->op->fd->desc)->id,
              what, so->stage == REPORTED ? so->op->res : 0);
 }
@@ -217,6 +218,7 @@ static bool could_be_done(const gust__op *op)
     case GUST__OP_ACCEPT: return ((sim_fd *)op->fd->desc)->pending_count > 0;
     case GUST__OP_CONNECT: return true;
     case GUST__OP_POLL: return poll_now(op->fd->fd, op->events) != 0;
+    case GUST__OP_SPLICE: return poll_now(op->fd->fd, op->fd->fd == op->in ? POLLIN : POLLOUT) != 0;
     }
     return false;
 }
@@ -286,6 +288,9 @@ static int do_some(gust__op *op)
     case GUST__OP_ACCEPT: return take_pending(op);
     case GUST__OP_CONNECT: return do_connect(op);
     case GUST__OP_POLL: return poll_now(op->fd->fd, op->events);
+    case GUST__OP_SPLICE:
+        return result_of(splice(op->in, NULL, op->out, NULL, some_of(op->splice_len),
+                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
     }
     return -EINVAL;
 }
