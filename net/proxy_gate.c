@@ -28,7 +28,8 @@
 typedef enum header_end {
     HEADER_TAKEN,
     HEADER_NONE,   /* it begins with something else */
-    HEADER_SILENT, /* nothing came in time, or before the end of the stream */
+    HEADER_SILENT, /* nothing came in time */
+    HEADER_ENDED,  /* the stream has ended with nothing in it */
     HEADER_MALFORMED,
     HEADER_LATE, /* a part of it came in time */
     HEADER_FAILED,
@@ -128,9 +129,9 @@ static header_end keep_header(gust_conn *c, const gust_proxy_header *header, siz
 
 static header_end of_fill_error(ssize_t n, bool silent)
 {
-    if (n == -ETIMEDOUT || n == 0)
-        return silent ? HEADER_SILENT : n == 0 ? HEADER_FAILED : HEADER_LATE;
-    return HEADER_FAILED;
+    if (n == -ETIMEDOUT)
+        return silent ? HEADER_SILENT : HEADER_LATE;
+    return n == 0 && silent ? HEADER_ENDED : HEADER_FAILED;
 }
 
 static header_end await_header(gust_conn *c, gust_time deadline)
@@ -155,6 +156,7 @@ static conn_fate fate_of(header_end end, bool required)
     case HEADER_TAKEN: return FATE_WITH_HEADER;
     case HEADER_NONE: return required ? FATE_REFUSED : FATE_WITHOUT;
     case HEADER_SILENT: return required ? FATE_TIMED_OUT : FATE_WITHOUT;
+    case HEADER_ENDED: return required ? FATE_FAILED : FATE_WITHOUT;
     case HEADER_MALFORMED: return FATE_MALFORMED;
     case HEADER_LATE: return FATE_TIMED_OUT;
     case HEADER_FAILED: return FATE_FAILED;

@@ -195,6 +195,10 @@ NetTest(proxy, one_is_required)
     shutdown(fd, SHUT_WR);
     expect_closed(fd);
     CHECK_EQ(stats_of(l).failed, 1);
+    fd = client_text(&addr, "");
+    shutdown(fd, SHUT_WR);
+    expect_closed(fd);
+    CHECK_EQ(stats_of(l).failed, 2);
     gust_listener_close(l);
 }
 

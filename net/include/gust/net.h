@@ -105,9 +105,10 @@ void gust_listener_unref(gust_listener *l); /* the last one closes */
 
 #define GUST_CONN_WBUF 16384
 
-/* Connects, with the default options (gust/tcp.h has gust_tcp_dial_with).  Errors: -ETIMEDOUT (-EAGAIN in its place if
- * the deadline was GUST_NOW), -ECANCELED, what socket(2) and connect(2) answer
- * (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...), -ENOMEM. */
+/* Connects, with the default options (gust/tcp.h has gust_tcp_dial_with).
+ * Errors: -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW), -ECANCELED,
+ * what socket(2) and connect(2) answer (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...),
+ * -ENOMEM. */
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn);
 
 /* Reads at least one byte, at most `len`.  Returns the count, 0 at the end of
