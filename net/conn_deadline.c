@@ -9,6 +9,7 @@
  * goroutine, costs a store under the conn's lock; the timer heap is touched as
  * seldom as core/deadline.c does it for the deadlines of calls. */
 #include <errno.h>
+#include <netinet/tcp.h>
 
 #include "core/waitq.h"
 #include "net/conn.h"
@@ -18,6 +19,16 @@
 bool gust__conn_limit_passed_locked(const gust__conn_limit *limit)
 {
     return limit->when != GUST_FOREVER && limit->when <= gust__now_recent();
+}
+
+/* The kernel says ETIMEDOUT of a peer that has stopped answering (keepalive, user
+ * timeout), once; then comes an end of stream as if all were well.  Who has been told
+ * of a deadline would go on and take that for the truth: so it is told as a reset. */
+static bool is_dead(int fd)
+{
+    struct tcp_info info = {.tcpi_state = TCP_ESTABLISHED};
+    socklen_t len = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE;
 }
 
 static gust__conn_limit *limit_of(gust_conn *c, gust__op **slot)
@@ -70,6 +81,8 @@ static int wait_once(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline
         return closing ? -EBADF : -ETIMEDOUT;
 
     int res = gust__op_wait(op, d, deadline);
+    if (res == -ETIMEDOUT && is_dead(c->fd.fd))
+        res = -ECONNRESET;
 
     gust__lock_take(&c->lock, RANK_CONN);
     *slot = NULL;

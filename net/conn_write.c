@@ -87,8 +87,8 @@ static void send_next_locked(gust_conn *c, int res)
     gust__block_put(wr->sending);
     wr->sending = NULL;
     wr->busy = false;
-    if (!complete)
-        fail_locked(wr, res < 0 ? res : -ECANCELED);
+    if (!complete) /* ETIMEDOUT: the peer is gone; it has no deadline that could have come */
+        fail_locked(wr, res == -ETIMEDOUT ? -ECONNRESET : res < 0 ? res : -ECANCELED);
     else if (wr->wanted)
         start_locked(c);
 }

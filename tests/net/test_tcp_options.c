@@ -307,18 +307,29 @@ NetTest(tcp_options, fast_open_falls_back_silently)
     gust_listener_close(l);
 }
 
-/* A network of its own, in which the server may; false: not allowed to make one. */
+static bool loopback_set(short flags)
+{
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = flags};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool done = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    close(fd);
+    return done;
+}
+
+/* A network of its own; false: not allowed to make one. */
+static bool enter_own_network(void)
+{
+    return unshare(CLONE_NEWNET) == 0 && loopback_set(IFF_UP);
+}
+
+/* In which the server may. */
 static bool enter_fast_open_network(void)
 {
-    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-    if (unshare(CLONE_NEWNET) < 0)
+    if (!enter_own_network())
         return false;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     FILE *file = fopen("/proc/sys/net/ipv4/tcp_fastopen", "w");
-    bool up = file && fd >= 0 && fputs("3", file) >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    up = file && fclose(file) == 0 && up;
-    close(fd);
-    return up;
+    bool written = file && fputs("3", file) >= 0;
+    return file && fclose(file) == 0 && written;
 }
 
 static int fast_open_main(void *arg)
@@ -345,4 +356,34 @@ Test(tcp_options, fast_open_sends_data_with_the_syn)
     if (!enter_fast_open_network())
         cr_skip_test("may not make a network of its own");
     test_run(fast_open_main, NULL);
+}
+
+/* --- A peer that is gone ------------------------------------------------------------ */
+
+/* The network ends under a connection with unacknowledged bytes. */
+static int silent_main(void *arg)
+{
+    gust_conn *a, *b;
+    char byte;
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        CHECK(loopback_set(IFF_UP));
+        pair_open(&a, &b);
+        CHECK_EQ(gust_conn_set_user_timeout(a, 50 * GUST_MS), 0);
+        CHECK_EQ(gust_conn_drain(a, SOON), 0);
+        CHECK(loopback_set(0));
+        CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+        ssize_t n = gust_conn_read(a, &byte, 1, i ? SOON : GUST_FOREVER);
+        CHECK_EQ(n, -ECONNRESET);
+        gust_conn_unref(a);
+        gust_conn_unref(b);
+    }
+    return 0;
+}
+
+Test(tcp_options, a_peer_that_stops_answering_is_told_from_a_deadline)
+{
+    if (!enter_own_network())
+        cr_skip_test("may not make a network of its own");
+    test_run(silent_main, NULL);
 }
