@@ -26,6 +26,7 @@ static const struct {
     [INJECT_MMAP] = {"mmap", ENOMEM},
     [INJECT_THREAD] = {"thread", EAGAIN},
     [INJECT_EVENTFD] = {"eventfd", EMFILE},
+    [INJECT_PIPE] = {"pipe", EMFILE},
     [INJECT_EPOLL_CREATE] = {"epoll_create", EMFILE},
     [INJECT_EPOLL_ADD] = {"epoll_add", ENOSPC},
     [INJECT_URING_SETUP] = {"uring_setup", ENOMEM},

@@ -20,6 +20,7 @@ typedef enum gust__inject_kind {
     INJECT_MMAP,            /* stacks, buffers, the buffer ring: ENOMEM */
     INJECT_THREAD,          /* pthread_create: EAGAIN */
     INJECT_EVENTFD,         /* EMFILE */
+    INJECT_PIPE,            /* EMFILE */
     INJECT_EPOLL_CREATE,    /* EMFILE */
     INJECT_EPOLL_ADD,       /* epoll_ctl: ENOSPC.  Changing and removing need no memory */
     INJECT_URING_SETUP,     /* ENOMEM */

@@ -334,7 +334,7 @@ static bool wait_commit(G *g, void *arg)
     return backend->start(op, gust__poller_current());
 }
 
-/* io_uring cannot pick a buffer, accept or connect by a plain call without
+/* io_uring cannot pick a buffer, accept, connect or splice by a plain call without
  * blocking in it.  There, the request and its cancellation go together: the
  * kernel tries the one at once, and finds out that it would wait at the other. */
 static bool try_in_ring(gust__op *op)
@@ -347,7 +347,7 @@ static bool try_in_ring(gust__op *op)
 static bool plain_call_blocks(const gust__op *op)
 {
     return !backend->tries_first && (op->code == GUST__OP_ACCEPT || op->code == GUST__OP_CONNECT ||
-                                     (op->flags & GUST__OP_PICK));
+                                     op->code == GUST__OP_SPLICE || (op->flags & GUST__OP_PICK));
 }
 
 static int wait_for_nothing(gust__op *op, gust_time deadline)

@@ -87,6 +87,11 @@ typedef enum gust__opcode {
     GUST__OP_CONNECT, /* addr, addr_len */
     GUST__OP_POLL,    /* events (POLLIN...): res is the revents */
     GUST__OP_FILE,    /* file: see core/file_op.h; only if gust__netpoll_does_files() */
+    GUST__OP_SPLICE,  /* moves up to splice_len bytes from `in` to `out`: one is fd, which
+                         may have to be waited for, the other a pipe, which must not: it
+                         is empty, or has what is to be moved.  With io_uring fd may be a
+                         file, read at `offset` (else -1); a kernel thread does it, and
+                         stays with it while it waits, so poll sockets first */
 } gust__opcode;
 
 enum {
@@ -113,6 +118,7 @@ struct gust__op {
     /* The request. */
     uint8_t code;  /* gust__opcode */
     uint8_t flags; /* GUST__OP_* */
+    uint32_t splice_len;
     gust__fd *fd;
     union {
         struct {
@@ -126,6 +132,11 @@ struct gust__op {
         };
         short events;
         const struct gust__file_req *file;
+        struct {
+            int in;
+            int out;
+            int64_t offset;
+        };
     };
     void (*done)(gust__op *op);
     /* Multishot only: one result that is not the last.  On g0, under no lock. */

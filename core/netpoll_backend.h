@@ -82,7 +82,7 @@ static inline int32_t gust__op_error(const gust__op *op, int error)
 
 /* Performs op by a system call that does not wait.  True: op->res is set.
  * False: it would have to wait; a send may have made progress in op->sent.
- * Works on blocking sockets too, except for ACCEPT, CONNECT and PICK.
+ * Works on blocking sockets too, except for ACCEPT, CONNECT, SPLICE and PICK.
  * From a goroutine or g0 of an M that has a P (PICK takes its poller's buffer). */
 bool gust__op_try(gust__op *op);
 

@@ -110,6 +110,7 @@ static unsigned dirs_of(const gust__op *op)
     case GUST__OP_SEND:
     case GUST__OP_SENDMSG:
     case GUST__OP_CONNECT: return 1U << DIR_WRITE;
+    case GUST__OP_SPLICE: return 1U << (op->fd->fd == op->in ? DIR_READ : DIR_WRITE);
     case GUST__OP_POLL:
         if (op->events & (POLLOUT | POLLWRNORM))
             dirs |= 1U << DIR_WRITE;

@@ -1,7 +1,9 @@
 /* Operations as plain system calls that do not wait: all that the epoll backend
  * does, and what io_uring does for a deadline in the past. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/uio.h>
 
 #include "core/netpoll_backend.h"
@@ -144,6 +146,29 @@ static bool try_poll(gust__op *op)
     return revents && finished(op, revents);
 }
 
+/* A socket that is closed at the other end answers a splice by SIGPIPE, and there is
+ * no flag against it: so it is blocked for this thread, and taken back. */
+static ssize_t splice_quietly(const gust__op *op)
+{
+    sigset_t pipe_only, before;
+    const struct timespec at_once = {0};
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    ssize_t n = RETRY(
+        splice(op->in, NULL, op->out, NULL, op->splice_len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+    if (n == -EPIPE && !sigismember(&before, SIGPIPE))
+        (void)RETRY(sigtimedwait(&pipe_only, NULL, &at_once));
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return n;
+}
+
+static bool try_splice(gust__op *op)
+{
+    ssize_t n = splice_quietly(op);
+    return !would_wait(n) && finished(op, n);
+}
+
 bool gust__op_try(gust__op *op)
 {
     switch ((gust__opcode)op->code) {
@@ -155,6 +180,7 @@ bool gust__op_try(gust__op *op)
     case GUST__OP_CONNECT: return try_connect(op);
     case GUST__OP_POLL: return try_poll(op);
     case GUST__OP_FILE: return false; /* it may need the disk */
+    case GUST__OP_SPLICE: return try_splice(op);
     }
     return finished(op, -EINVAL);
 }

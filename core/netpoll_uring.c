@@ -18,10 +18,15 @@
  * Always: op->cqes is the number of those completions, and base.in_flight is
  * their sum over all ops. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include "core/netpoll_uring.h"
+
+/* What the kernel means to be seen by nobody; a splice that a signal to its kernel
+ * thread ends reports it all the same (6.18). */
+#define KERNEL_ERESTARTSYS 512
 
 /* Bytes asked for at once; the length in a request has 32 bits. */
 #define CHUNK_MAX (1U << 30)
@@ -79,6 +84,9 @@ static void fill(struct io_uring_sqe *sqe, const gust__op *op)
     case GUST__OP_CONNECT: io_uring_prep_connect(sqe, fd, op->addr, op->addr_len); break;
     case GUST__OP_POLL: io_uring_prep_poll_add(sqe, fd, (uint16_t)op->events); break;
     case GUST__OP_FILE: gust__uring_fill_file(sqe, op->file); break;
+    case GUST__OP_SPLICE:
+        io_uring_prep_splice(sqe, op->in, op->offset, op->out, -1, op->splice_len, SPLICE_F_MOVE);
+        break;
     }
 }
 
@@ -175,6 +183,11 @@ static void take_buffer(gust__uring *p, gust__op *op, const struct io_uring_cqe 
  * goes on unless it is being cancelled.  True: it does. */
 static bool goes_on(gust__uring *p, gust__op *op, int32_t res)
 {
+    if (op->code == GUST__OP_SPLICE && res == -EINTR &&
+        gust__op_state_now(op) == GUST__OP_INFLIGHT) {
+        push_op(p, op); /* interrupted, but not by us */
+        return true;
+    }
     if (!gust__op_is_send(op) || res <= 0 || gust__op_sent(op, (size_t)res) ||
         gust__op_state_now(op) != GUST__OP_INFLIGHT)
         return false;
@@ -217,8 +230,9 @@ static void op_completed(gust__uring *p, gust__op *op, const struct io_uring_cqe
         add_result(rs, op, cqe->res, true);
         return;
     }
-    if (!goes_on(p, op, cqe->res))
-        set_result(op, cqe->res, rs);
+    int32_t res = cqe->res == -KERNEL_ERESTARTSYS ? -EINTR : cqe->res;
+    if (!goes_on(p, op, res))
+        set_result(op, res, rs);
     one_cqe_less(p, op, rs);
 }
 

@@ -3,6 +3,8 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <gust/proxy.h>
+#include <gust/runtime.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn)
     atomic_init(&c->refs, 1);
     gust__deadline_init(&c->rd.deadline);
     gust__deadline_init(&c->wr.deadline);
+    c->rd.limit.when = c->wr.limit.when = GUST_FOREVER;
     *ret_conn = c;
     return 0;
 }
@@ -35,14 +38,24 @@ int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn)
     return error;
 }
 
+/* Whoever calls this must not wait, for it may be on g0. */
+static void linger_stop(gust_conn *c)
+{
+    const struct linger off = {.l_onoff = 0};
+    (void)setsockopt(c->fd.fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+}
+
 void gust__conn_free(gust_conn *c)
 {
+    if (c->fd.fd >= 0 && c->lingers)
+        linger_stop(c);
     if (c->fd.fd >= 0)
         gust__fd_close(&c->fd);
     gust__deadline_fini(&c->rd.deadline);
     gust__deadline_fini(&c->wr.deadline);
     gust__conn_drop_view(c);
     gust__block_put(c->wr.filling);
+    free(c->proxy);
     free(c);
 }
 
@@ -75,29 +88,6 @@ void gust_conn_unref(gust_conn *c)
      * comes after what the other owners did.  Pairs with itself. */
     if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         abandon(c);
-}
-
-/* --- Operations ---------------------------------------------------------- */
-
-int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
-                       gust_time deadline)
-{
-    gust__lock_take(&c->lock, RANK_CONN);
-    bool closing = c->closing;
-    if (!closing)
-        *slot = op;
-    gust__lock_drop(&c->lock);
-    if (closing)
-        return -EBADF;
-
-    int res = gust__op_wait(op, d, deadline);
-
-    gust__lock_take(&c->lock, RANK_CONN);
-    *slot = NULL;
-    closing = c->closing;
-    gust__lock_drop(&c->lock);
-    /* If not by a closer it was cancelled by the goroutine's context. */
-    return res == -ECANCELED && closing ? -EBADF : res;
 }
 
 /* --- Shutdown and close -------------------------------------------------- */
@@ -148,23 +138,45 @@ static int close_drain(gust_conn *c, gust_time deadline)
     return error;
 }
 
-int gust_conn_close(gust_conn *c, gust_time deadline)
+/* Step 3.  Returns the descriptor if to close it is to wait, else -1. */
+static int close_end(gust_conn *c, gust_time deadline, int *ret_error)
+{
+    /* Whoever holds one of these has been told to leave, and nobody who comes later
+     * stays. */
+    gust_mutex_lock(&c->wr.mutex);
+    *ret_error = close_drain(c, deadline);
+    gust_mutex_lock(&c->rd.mutex);
+    int lingering = -1;
+    if (c->lingers)
+        lingering = gust__fd_take(&c->fd);
+    else
+        gust__fd_close(&c->fd);
+    gust_mutex_unlock(&c->rd.mutex);
+    gust_mutex_unlock(&c->wr.mutex);
+    return lingering;
+}
+
+static int conn_close(gust_conn *c, gust_time deadline, int *ret_lingering)
 {
     GUST__CALL();
     int error = -EBADF;
+    if (close_begin(c))
+        *ret_lingering = close_end(c, deadline, &error);
+    gust_conn_unref(c);
+    return error;
+}
+
+int gust_conn_close(gust_conn *c, gust_time deadline)
+{
+    int lingering = -1;
     if (!c)
         return 0;
-    if (close_begin(c)) {
-        /* Whoever holds one of these has been told to leave, and nobody who
-         * comes later stays. */
-        gust_mutex_lock(&c->wr.mutex);
-        error = close_drain(c, deadline);
-        gust_mutex_lock(&c->rd.mutex);
-        gust__fd_close(&c->fd);
-        gust_mutex_unlock(&c->rd.mutex);
-        gust_mutex_unlock(&c->wr.mutex);
+    int error = conn_close(c, deadline, &lingering);
+    if (lingering >= 0) {
+        gust_blocking_begin();
+        close(lingering);
+        gust_blocking_end();
     }
-    gust_conn_unref(c);
     return error;
 }
 
@@ -183,14 +195,34 @@ static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret
     *ret_addr = addr;
 }
 
+/* What a PROXY header says takes the place of what the socket says. */
+static void read_addr_of(const gust_conn *c, name_fn *name, const gust_addr *proxied,
+                         gust_addr *ret_addr)
+{
+    read_addr(c, name, ret_addr);
+    if (ret_addr->len > 0 && proxied && proxied->len > 0)
+        *ret_addr = *proxied;
+}
+
 void gust_conn_local_addr(const gust_conn *c, gust_addr *ret_addr)
 {
     GUST__CALL();
-    read_addr(c, getsockname, ret_addr);
+    read_addr_of(c, getsockname, c->proxy ? &c->proxy->destination : NULL, ret_addr);
 }
 
 void gust_conn_remote_addr(const gust_conn *c, gust_addr *ret_addr)
 {
     GUST__CALL();
+    read_addr_of(c, getpeername, c->proxy ? &c->proxy->source : NULL, ret_addr);
+}
+
+void gust_conn_peer_addr(const gust_conn *c, gust_addr *ret_addr)
+{
+    GUST__CALL();
     read_addr(c, getpeername, ret_addr);
+}
+
+const gust_proxy_header *gust_conn_proxy_header(const gust_conn *c)
+{
+    return c->proxy;
 }

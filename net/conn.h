@@ -23,12 +23,22 @@
 #include "core/parked.h"
 #include "core/waitq.h"
 
+/* A lasting deadline of one side (conn_deadline.c), beside that of each call: the
+ * earlier of the two counts.  Under the conn's lock. */
+typedef struct gust__conn_limit {
+    gust_time when; /* GUST_FOREVER: none; LIMIT_PASSED: it was over when it was set */
+    uint32_t moves; /* how often it was set: a wait that ends looks whether it was meanwhile */
+} gust__conn_limit;
+
+#define LIMIT_PASSED ((gust_time)1)
+
 /* The side that reads.  Always: len == 0 means that there is no buffer at all;
  * else the view lies at `off` of `picked` if that is set, else of `heap`.
  * Everything but `op` belongs to the goroutine that reads. */
 typedef struct gust__conn_reader {
     gust_mutex mutex;
     gust__deadline deadline;
+    gust__conn_limit limit;
     gust__op *op;      /* in flight, or NULL; under the conn's lock */
     gust__buf *picked; /* a poller's buffer, until it is consumed */
     char *heap;        /* our own buffer of `cap` bytes, for what did not fit that */
@@ -54,6 +64,7 @@ typedef struct gust__conn_park {
 typedef struct gust__conn_writer {
     gust_mutex mutex;
     gust__deadline deadline;
+    gust__conn_limit limit;
     gust__op *direct;       /* a writer's blocking send, or NULL */
     gust__op send;          /* the send in the background, holding `sending` */
     gust__waitlist waiters; /* the mutex's holder, waiting for the send to end */
@@ -72,10 +83,12 @@ struct gust_conn {
     _Atomic uint32_t refs;
     gust__lock lock; /* RANK_CONN */
     bool closing;    /* under lock */
+    bool lingers;    /* closing the descriptor waits.  The same */
     bool abandoned;  /* no reference is left: the send under way frees the conn */
     bool is_unix;    /* a short receive does not mean that nothing is left: it may have
                         ended behind descriptors */
     gust__fd fd;     /* .fd is -1 once closed */
+    struct gust_proxy_header *proxy; /* const once others know the conn; NULL: none came */
     gust__conn_reader rd;
     gust__conn_writer wr;
     gust__conn_park park;
@@ -91,11 +104,19 @@ int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn);
 /* Frees a conn that has no reference and no operation in flight.  g0 too. */
 void gust__conn_free(gust_conn *c);
 
-/* gust__op_wait, with op published in *slot (rd.op or wr.direct) so that a close
- * can end it.  -EBADF if the conn is being closed; -ECANCELED if the goroutine's
- * context is cancelled. */
+/* gust__op_wait, with op published in *slot (rd.op or wr.direct) so that a close, or
+ * a lasting deadline that is moved, can end it.  -EBADF if the conn is being closed;
+ * -ECANCELED if the goroutine's context is cancelled; -ETIMEDOUT, without a try, if
+ * the side's lasting deadline has passed. */
 int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
                        gust_time deadline);
+
+/* Has this lasting deadline passed?  Under the conn's lock. */
+bool gust__conn_limit_passed_locked(const gust__conn_limit *limit);
+
+/* A wait until `deadline` has timed out.  If that was the lasting one, every P is to
+ * know that it has passed, also one that has not looked at the clock since. */
+void gust__conn_limit_ended_locked(gust__conn_limit *limit, gust_time deadline);
 
 /* Gives back the read buffers; the view is empty afterwards. */
 void gust__conn_drop_view(gust_conn *c);

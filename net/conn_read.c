@@ -5,11 +5,14 @@
  * are there.  What a parser leaves of it moves to a buffer of our own, where the
  * next fills add to it.  Both go back once they are consumed.
  *
- * Large bodies: after a receive that filled its buffer there is probably more,
- * so the next fill tries, without waiting, to get a large piece at once. */
+ * Large messages: a picked buffer that comes full is usually the head of something
+ * longer, so what has arrived with it is added at once, and is handed out as one
+ * piece.  After a receive that filled its buffer the next fill tries, without
+ * waiting, to get a large piece. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "core/inject.h"
 #include "net/conn.h"
@@ -185,12 +188,30 @@ static ssize_t fill_heap(gust_conn *c, size_t cap, gust_time deadline)
     return n;
 }
 
-static ssize_t fill_picked(gust_conn *c, gust_time deadline)
+/* Adds to a view that fills its picked buffer what has arrived besides.  Asks first
+ * how much that is: a receive that finds an error would take it from the next fill,
+ * which is to report it.  Returns how much was added. */
+static size_t take_rest(gust_conn *c, size_t max_view)
+{
+    gust__conn_reader *rd = &c->rd;
+    int there = 0;
+    if (ioctl(c->fd.fd, FIONREAD, &there) < 0 || there <= 0)
+        return 0;
+    size_t cap = min_size(rd->len + (size_t)there, min_size(LARGE_BUF, max_view));
+    if (move_to_heap(rd, cap) < 0)
+        return 0; /* what was picked is enough */
+    ssize_t n = fill_tail(c, cap, GUST_NOW);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static ssize_t fill_picked(gust_conn *c, size_t max_view, gust_time deadline)
 {
     gust__op op = {.flags = GUST__OP_PICK};
     ssize_t n = receive(c, &op, GUST__BUF_SIZE, deadline);
     if (n > 0)
         gust__conn_picked(c, op.picked, n);
+    if (n == GUST__BUF_SIZE && max_view > GUST__BUF_SIZE)
+        n += (ssize_t)take_rest(c, max_view);
     return n;
 }
 
@@ -205,7 +226,7 @@ static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
         c->rd.filled = false;
         c->rd.drained = true;
     }
-    ssize_t n = fill_picked(c, deadline);
+    ssize_t n = fill_picked(c, max_view, deadline);
     /* The poller has no buffer left: wait with one of our own. */
     return n == -ENOBUFS ? fill_heap(c, min_size(OWN_BUF_MIN, max_view), deadline) : n;
 }

@@ -87,8 +87,8 @@ static void send_next_locked(gust_conn *c, int res)
     gust__block_put(wr->sending);
     wr->sending = NULL;
     wr->busy = false;
-    if (!complete)
-        fail_locked(wr, res < 0 ? res : -ECANCELED);
+    if (!complete) /* ETIMEDOUT: the peer is gone; it has no deadline that could have come */
+        fail_locked(wr, res == -ETIMEDOUT ? -ECONNRESET : res < 0 ? res : -ECANCELED);
     else if (wr->wanted)
         start_locked(c);
 }
@@ -118,14 +118,26 @@ void gust__conn_discard_locked(gust_conn *c)
 
 /* --- Waiting ------------------------------------------------------------- */
 
-/* Waits for the send under way, with the lock dropped.  steadfast: for a closer,
- * who must do his work even if his context is cancelled. */
+/* Waits for the send under way, with the lock dropped; may return 0 for no reason.
+ * steadfast: for a closer, who must do his work even if his context is cancelled or
+ * the lasting deadline has passed. */
 static int wait_locked(gust_conn *c, gust_time deadline, bool steadfast)
 {
+    gust__conn_limit *limit = &c->wr.limit;
     gust__waiter w = {.steadfast = steadfast};
+    const uint32_t moves = limit->moves;
+    if (!steadfast && gust__conn_limit_passed_locked(limit))
+        return -ETIMEDOUT;
+    if (!steadfast && limit->when < deadline)
+        deadline = limit->when;
     waitlist_push(&c->wr.waiters, &w);
     int error = gust__wait_linked(&c->wr.waiters, &c->lock, RANK_CONN, &w, deadline, WAIT_IO);
     gust__lock_take(&c->lock, RANK_CONN);
+    if (error != -ETIMEDOUT || steadfast)
+        return error;
+    if (limit->moves != moves)
+        return 0; /* the caller waits again, with the new one */
+    gust__conn_limit_ended_locked(limit, deadline);
     return error;
 }
 
@@ -276,6 +288,8 @@ static int write_locked(gust_conn *c, const struct iovec *iov, int count, size_t
                         gust_time deadline)
 {
     int error;
+    if (gust__conn_limit_passed_locked(&c->wr.limit))
+        return check_locked(c) ? check_locked(c) : -ETIMEDOUT;
     if (total > GUST_CONN_WBUF) {
         /* Without waiting it cannot be known that all of it will go. */
         error = wait_refused(gust_context_current(), deadline);

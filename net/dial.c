@@ -1,26 +1,31 @@
 /* Connecting. */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/conn.h"
+#include "net/tcp_options.h"
 
-static int socket_open(int family)
+static int socket_open(int family, const gust_tcp_options *options)
 {
-    const int on = 1;
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    /* Refused only where TCP_NODELAY has no meaning; slower, not wrong. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    int error = gust__tcp_setup(fd, options);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    gust__tcp_setup_dial(fd, options);
     return fd;
 }
 
-int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn)
+int gust_tcp_dial_with(const gust_addr *addr, const gust_tcp_options *options, gust_time deadline,
+                       gust_conn **ret_conn)
 {
     GUST__CALL();
     gust_conn *c;
-    int fd = socket_open(addr->any.sa_family);
+    int fd = socket_open(addr->any.sa_family, options);
     if (fd < 0)
         return fd;
     int error = gust__conn_adopt(fd, &c);
@@ -35,4 +40,9 @@ int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_con
     }
     *ret_conn = c;
     return 0;
+}
+
+int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn)
+{
+    return gust_tcp_dial_with(addr, NULL, deadline, ret_conn);
 }

@@ -13,7 +13,6 @@
  * time the pause took effect; these are connections already accepted, and to
  * close them would be to refuse clients for a burst. */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +21,8 @@
 #include "core/sched.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/proxy_gate.h"
+#include "net/tcp_options.h"
 
 #define QUEUE_PAUSE 256
 #define QUEUE_RESUME (QUEUE_PAUSE / 2)
@@ -52,8 +53,9 @@ struct gust_listener {
     gust__timer backoff;
     int64_t backoff_ns; /* the last pause; 0 once something was accepted */
     gust_addr addr;
-    int type;              /* SOCK_STREAM or SOCK_SEQPACKET */
-    gust__unix_path *path; /* the file that goes with it, or NULL */
+    int type;               /* SOCK_STREAM or SOCK_SEQPACKET */
+    gust__unix_path *path;  /* the file that goes with it, or NULL */
+    gust__proxy_gate *gate; /* NULL: connections are handed out as they come */
 };
 
 /* --- The queue ----------------------------------------------------------- */
@@ -246,12 +248,26 @@ int gust__listener_accept_fd(gust_listener *l, int type, gust_time deadline, int
     return take_or_wait_locked(l, deadline, ret_fd);
 }
 
-int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
+int gust__listener_take(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
 {
     GUST__CALL();
     int fd = -1;
     int error = gust__listener_accept_fd(l, SOCK_STREAM, deadline, &fd);
     return error ? error : gust__conn_adopt_family(fd, l->addr.any.sa_family, ret_conn);
+}
+
+int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
+{
+    GUST__CALL();
+    return l->gate ? gust__proxy_gate_accept(l->gate, deadline, ret_conn)
+                   : gust__listener_take(l, deadline, ret_conn);
+}
+
+void gust_listener_proxy_stats(gust_listener *l, gust_proxy_stats *ret_stats)
+{
+    *ret_stats = (gust_proxy_stats){.with_header = 0};
+    if (l->gate)
+        gust__proxy_gate_stats(l->gate, ret_stats);
 }
 
 /* --- Making -------------------------------------------------------------- */
@@ -268,11 +284,11 @@ static int bind_and_listen(int fd, const gust_addr *addr, const gust_listen_opti
         error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (!error && addr->any.sa_family == AF_INET6)
         error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6only);
-    /* Linux hands it down to the accepted sockets: a system call less for each. */
     if (!error)
-        error = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        error = gust__tcp_setup(fd, options->tcp);
     if (error)
         return error;
+    gust__tcp_setup_listener(fd, options->tcp, options->defer_accept_ns);
     if (bind(fd, &addr->any, addr->len) < 0)
         return -errno;
     return listen(fd, options->backlog > 0 ? options->backlog : SOMAXCONN) < 0 ? -errno : 0;
@@ -326,13 +342,23 @@ int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
 {
     GUST__CALL();
     static const gust_listen_options defaults;
-    int fd = socket_listen_anywhere(addr, options ? options : &defaults);
+    gust_listener *l;
+    if (!options)
+        options = &defaults;
+    int fd = socket_listen_anywhere(addr, options);
     if (fd < 0)
         return fd;
-    int error = gust__listener_new(fd, SOCK_STREAM, NULL, ret_listener);
-    if (error)
+    int error = gust__listener_new(fd, SOCK_STREAM, NULL, &l);
+    if (error) {
         close(fd);
-    return error;
+        return error;
+    }
+    if (options->proxy && (error = gust__proxy_gate_new(l, options->proxy, &l->gate))) {
+        gust_listener_unref(l);
+        return error;
+    }
+    *ret_listener = l;
+    return 0;
 }
 
 void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr)
@@ -366,6 +392,8 @@ static void listener_shut(gust_listener *l)
     gust__waiters_ready(acceptors);
     if (!first)
         return;
+    if (l->gate)
+        gust__proxy_gate_shut(l->gate);
     gust__timer_stop(&l->backoff);
     gust__unix_unbind(l->path);
     gust__fd_close(&l->fd);
@@ -388,6 +416,7 @@ void gust_listener_unref(gust_listener *l)
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
     listener_shut(l);
+    gust__proxy_gate_free(l->gate);
     free(l->queue.fds);
     free(l);
 }

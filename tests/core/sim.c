@@ -125,7 +125,8 @@ static void note_op(const sim_op *so, const char *what)
         [GUST__OP_RECV] = "recv",       [GUST__OP_SEND] = "send",
         [GUST__OP_SENDMSG] = "sendmsg", [GUST__OP_ACCEPT] = "accept",
         [GUST__OP_CONNECT] = "connect", [GUST__OP_POLL] = "poll",
-        [GUST__OP_RECVMSG] = "recvmsg", [GUST__OP_FILE] = "file"};
+        [GUST__OP_RECVMSG] = "recvmsg", [GUST__OP_SPLICE] = "splice",
+        [GUST__OP_FILE] = "file"};
     sim_note("op %u %s fd %u: %s %d", so->id, names[so->op->code], ((sim_fd *)so->op->fd->desc)->id,
              what, so->stage == REPORTED ? so->op->res : 0);
 }
@@ -220,6 +221,7 @@ static bool could_be_done(const gust__op *op)
     case GUST__OP_CONNECT: return true;
     case GUST__OP_POLL: return poll_now(op->fd->fd, op->events) != 0;
     case GUST__OP_FILE: break;
+    case GUST__OP_SPLICE: return poll_now(op->fd->fd, op->fd->fd == op->in ? POLLIN : POLLOUT) != 0;
     }
     return false;
 }
@@ -297,6 +299,9 @@ static int do_some(gust__op *op)
     case GUST__OP_CONNECT: return do_connect(op);
     case GUST__OP_POLL: return poll_now(op->fd->fd, op->events);
     case GUST__OP_FILE: break;
+    case GUST__OP_SPLICE:
+        return result_of(splice(op->in, NULL, op->out, NULL, some_of(op->splice_len),
+                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
     }
     return -EINVAL;
 }

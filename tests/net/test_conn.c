@@ -285,3 +285,52 @@ Test(conn, waiting_readers_get_their_bytes_when_no_buffer_is_left)
     gust__netpoll_limits_now.buf_count = 2;
     test_run(crowd_main, NULL);
 }
+
+/* --- Large messages -------------------------------------------------------------- */
+
+static int bytes_there(gust_conn *c)
+{
+    int there = 0;
+    CHECK_EQ(ioctl(c->fd.fd, FIONREAD, &there), 0);
+    return there;
+}
+
+NetTest(conn, a_large_message_is_filled_in_one_piece)
+{
+    gust_conn *a, *b;
+    static char message[60000];
+    pair_open(&a, &b);
+    stream_fill(message, sizeof message, 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gust_conn_write(a, message, sizeof message, SOON), sizeof message);
+        AWAIT_SOON(bytes_there(b) == sizeof message);
+        CHECK_EQ(gust_conn_fill(b, 65536, SOON), sizeof message);
+        stream_check(gust_conn_view(b).data, sizeof message, 0);
+        gust_conn_consume(b, sizeof message);
+        CHECK(holds_no_buffer(b));
+    }
+    /* No more than the caller wants, nor where there is no more. */
+    CHECK_EQ(gust_conn_write(a, message, 8192 + 4096, SOON), 8192 + 4096);
+    AWAIT_SOON(bytes_there(b) == 8192 + 4096);
+    CHECK_EQ(gust_conn_fill(b, 8192, SOON), 8192);
+    gust_conn_consume(b, 8192);
+    AWAIT_SOON(gust_conn_fill(b, 4096, SOON) == 4096);
+    gust_conn_consume(b, 4096);
+    pair_close(a, b);
+}
+
+/* A reset that comes behind a full buffer is told by the next call. */
+NetTest(conn, an_error_behind_a_full_buffer_is_reported)
+{
+    int peer;
+    char block[GUST__BUF_SIZE];
+    gust_conn *c = raw_pair_open(&peer);
+    stream_fill(block, sizeof block, 0);
+    raw_write(peer, block, sizeof block);
+    AWAIT_SOON(bytes_there(c) == sizeof block);
+    CHECK_EQ(gust_conn_fill(c, 65536, SOON), sizeof block);
+    raw_reset(peer);
+    gust_conn_consume(c, sizeof block);
+    CHECK_EQ(gust_conn_fill(c, 65536, SOON), -ECONNRESET);
+    gust_conn_close(c, SOON);
+}

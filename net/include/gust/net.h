@@ -53,11 +53,17 @@ uint16_t gust_addr_port(const gust_addr *addr);
 typedef struct gust_listener gust_listener;
 typedef struct gust_conn gust_conn;
 
+struct gust_tcp_options; /* gust/tcp.h */
+
 /* Zeroes are the defaults. */
 typedef struct gust_listen_options {
     int backlog;     /* 0: SOMAXCONN (the kernel caps it at net.core.somaxconn) */
     bool reuse_port; /* SO_REUSEPORT: several listeners share the port */
     bool v6only;     /* an IPv6 wildcard does not accept IPv4 */
+    const struct gust_tcp_options *tcp; /* of the connections; NULL: the defaults */
+    int64_t defer_accept_ns;            /* > 0: a connection is accepted once it has sent something,
+                                or after about so long; where the system cannot, at once */
+    const struct gust_proxy_options *proxy; /* NULL: connections bring no PROXY header */
 } gust_listen_options;
 
 /* Binds and listens; SO_REUSEADDR is set.  `options` may be NULL.
@@ -70,7 +76,7 @@ int gust_tcp_listen(const gust_addr *addr, const gust_listen_options *options,
  * gust_unix_listen.  Errors: as those; -EAFNOSUPPORT. */
 int gust_listen(const gust_addr *addr, gust_listener **ret_listener);
 
-/* Waits for the next connection.  With TCP, TCP_NODELAY is set on it.  While the process
+/* Waits for the next connection, which has the listener's TCP options.  While the process
  * is out of file descriptors (EMFILE, ENFILE) or memory, accept backs off for
  * 5 ms doubling to 1 s and tries again, as Go's net/http does; it says so once.
  * GUST_NOW takes a connection that has been accepted in the background, which
@@ -108,9 +114,10 @@ void gust_listener_unref(gust_listener *l); /* the last one closes */
 
 #define GUST_CONN_WBUF 16384
 
-/* Connects.  TCP_NODELAY is set.  Errors: -ETIMEDOUT (-EAGAIN in its place if
- * the deadline was GUST_NOW), -ECANCELED, what socket(2) and connect(2) answer
- * (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...), -ENOMEM. */
+/* Connects, with the default options (gust/tcp.h has gust_tcp_dial_with).
+ * Errors: -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW), -ECANCELED,
+ * what socket(2) and connect(2) answer (-ECONNREFUSED, -ENETUNREACH, -EMFILE ...),
+ * -ENOMEM. */
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn);
 
 /* Reads at least one byte, at most `len`.  Returns the count, 0 at the end of
@@ -174,6 +181,19 @@ int gust_conn_flush(gust_conn *c);
 /* Waits until the kernel has accepted everything written so far.
  * Errors: as gust_conn_write. */
 int gust_conn_drain(gust_conn *c, gust_time deadline);
+
+/* Deadlines that last, as Go's SetDeadline: beside the deadline that each call is
+ * given, the earlier counts.  A call that waits ends with -ETIMEDOUT once `when`
+ * has come, and so does every later one that would need the socket, without a try
+ * (bytes that are in the view are handed out all the same), until the deadline is
+ * moved.  The one for writing bounds write, append and drain, not what is sent in
+ * the background, nor close.  GUST_FOREVER, with which a conn begins, is none; a
+ * time in the past ends what waits at once.  From any goroutine that has a
+ * reference, also while another one waits; moving it costs no timer.
+ * Errors: -EBADF if the conn is closed. */
+int gust_conn_set_deadline(gust_conn *c, gust_time when); /* both */
+int gust_conn_set_read_deadline(gust_conn *c, gust_time when);
+int gust_conn_set_write_deadline(gust_conn *c, gust_time when);
 
 /* Ends one or both directions (SHUT_RD, SHUT_WR, SHUT_RDWR); SHUT_WR first
  * drains, then sends FIN.  A goroutine blocked in a read gets 0.

@@ -1,0 +1,37 @@
+/* What copy.c and send_file.c share: pipes, and sends that know how far they came. */
+#ifndef GUST_NET_COPY_H
+#define GUST_NET_COPY_H
+
+#include <gust/copy.h>
+
+/* A pipe lives as long as the copy that uses it.  Keeping them for the next one would
+ * save two system calls for each stream, which is at least some 100 KiB long. */
+typedef struct gust__pipe {
+    int out; /* to read from; -1: there is none */
+    int in;
+} gust__pipe;
+
+/* Errors: -EMFILE, -ENFILE; -ENOBUFS if the process has GUST__PIPES_MAX already. */
+int gust__pipe_open(gust__pipe *pipe);
+void gust__pipe_close(gust__pipe *pipe);
+
+#define GUST__PIPES_MAX 1024
+
+/* Bytes in memory, or in a pipe if that is set. */
+typedef struct gust__piece {
+    const char *data;
+    const gust__pipe *pipe;
+    size_t len;
+} gust__piece;
+
+/* Sends a piece from where it lies, once what dst has buffered is out.  *ret_sent says
+ * how much of it the kernel has taken, also after an error; if that was a deadline's or
+ * a cancellation's, dst is as usable as before. */
+int gust__conn_send_piece(gust_conn *dst, const gust__piece *piece, gust_time deadline,
+                          size_t *ret_sent);
+
+/* Below this splice is not worth its system calls; SIZE_MAX: it never is.  Tests set
+ * it, before they copy. */
+extern size_t gust__splice_min;
+
+#endif
