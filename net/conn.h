@@ -56,6 +56,8 @@ typedef struct gust__conn_park {
     gust__parked wait; /* its op is rd.op meanwhile */
     void (*fn)(void *arg);
     void *arg;
+    gust_time deadline;
+    uint32_t moves; /* of rd.limit, when the wait was begun */
 } gust__conn_park;
 
 /* The side that writes: two blocks of GUST_CONN_WBUF bytes, one on its way and

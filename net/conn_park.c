@@ -9,42 +9,49 @@
  *   3. starts the operation                               7. fn(arg)
  *
  * Between 3 and 6 the conn looks to others as if a goroutine were reading: a close
- * asks for rd.op back and waits for the mutex, and so for the descriptor. */
+ * asks for rd.op back and waits for the mutex, and so for the descriptor.  If it was a
+ * lasting deadline that was moved, 5 begins the wait again (conn_deadline.c). */
 #include <errno.h>
 #include <gust/runtime.h>
 
+#include "core/context.h"
 #include "core/proc.h"
 #include "net/conn.h"
 
 static void run(gust__parked *wait);
 
-/* Under rd.mutex, with rd.op published.  Afterwards c is the new goroutine's. */
-static int start(gust_conn *c, gust_time deadline, const void *caller)
+static gust_time earlier(gust_time a, gust_time b)
 {
-    gust__parked *wait = &c->park.wait;
-    int error = gust__parked_start(wait, &c->rd.deadline, deadline, caller);
-    if (!error)
-        return 0;
-    gust__lock_take(&c->lock, RANK_CONN);
-    c->rd.op = NULL;
-    gust__lock_drop(&c->lock);
-    return error;
+    return a < b ? a : b;
 }
 
-static int start_published(gust_conn *c, gust_time deadline, const void *caller)
+/* By the holder of rd.mutex.  0: c is the new goroutine's. */
+static int start(gust_conn *c, const void *caller)
 {
-    c->park.wait = (gust__parked){
+    gust__conn_park *park = &c->park;
+    park->wait = (gust__parked){
         .op = {.code = GUST__OP_RECV, .flags = GUST__OP_PICK, .fd = &c->fd},
         .main = run,
     };
     if (c->rd.drained)
-        c->park.wait.op.flags |= GUST__OP_DRAINED;
+        park->wait.op.flags |= GUST__OP_DRAINED;
     gust__lock_take(&c->lock, RANK_CONN);
     bool closing = c->closing;
+    gust_time deadline = earlier(park->deadline, c->rd.limit.when);
+    park->moves = c->rd.limit.moves;
     if (!closing)
-        c->rd.op = &c->park.wait.op;
+        c->rd.op = &park->wait.op;
     gust__lock_drop(&c->lock);
-    return closing ? -EBADF : start(c, deadline, caller);
+    if (closing)
+        return -EBADF;
+
+    int error = gust__parked_start(&park->wait, &c->rd.deadline, deadline, caller);
+    if (error) {
+        gust__lock_take(&c->lock, RANK_CONN);
+        c->rd.op = NULL;
+        gust__lock_drop(&c->lock);
+    }
+    return error;
 }
 
 /* With something in the view, or an error to report, there is nothing to wait for. */
@@ -74,7 +81,8 @@ static int on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time de
     }
     c->park.fn = fn;
     c->park.arg = arg;
-    error = start_published(c, deadline, caller);
+    c->park.deadline = deadline;
+    error = start(c, caller);
     if (error)
         gust_mutex_unlock(&c->rd.mutex);
     return error;
@@ -98,6 +106,19 @@ int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time dea
     gust_goexit();
 }
 
+/* Has the wait ended because of a deadline that is not the one that counts now? */
+static bool is_in_vain(gust_conn *c)
+{
+    gust_context *context = gust_context_current();
+    if (c->park.wait.op.res != -ECANCELED || (context && gust__context_canceled(context)))
+        return false;
+    gust__lock_take(&c->lock, RANK_CONN);
+    bool moved = !c->closing && c->rd.limit.moves != c->park.moves;
+    gust_time deadline = earlier(c->park.deadline, c->rd.limit.when);
+    gust__lock_drop(&c->lock);
+    return moved && !deadline_passed(deadline);
+}
+
 /* A cancellation, a deadline, a close, no free buffer: the next receive finds out
  * about these itself.  An error of the socket, though, is reported once. */
 static void take_result(gust_conn *c, gust__op *op)
@@ -119,6 +140,8 @@ static void run(gust__parked *wait)
     void *arg = c->park.arg;
     {
         GUST__CALL();
+        if (is_in_vain(c) && start(c, wait->spawn_pc) == 0)
+            return;
         take_result(c, &wait->op);
         gust_mutex_unlock(&c->rd.mutex);
     }

@@ -159,6 +159,48 @@ NetTest(conn_park, starts_at_once_with_what_the_view_holds)
     pair_close(a, b);
 }
 
+/* --- Lasting deadlines --------------------------------------------------------------- */
+
+NetTest(conn_park, starts_at_the_lasting_deadline)
+{
+    gust_conn *a, *b;
+    struct parked p;
+    pair_open(&a, &b);
+    CHECK_EQ(gust_conn_set_read_deadline(b, gust_after(20 * GUST_MS)), 0);
+    CHECK_EQ(park(&p, b, GUST_FOREVER), 0);
+    CHECK_EQ(outcome(&p), -ETIMEDOUT);
+    CHECK_EQ(gust_conn_set_read_deadline(b, GUST_FOREVER), 0);
+    CHECK_EQ(park(&p, b, GUST_FOREVER), 0);
+    CHECK_EQ(gust_conn_set_read_deadline(b, 1), 0);
+    CHECK_EQ(outcome(&p), -ETIMEDOUT);
+    pair_close(a, b);
+}
+
+static bool waits_with_the_limit_as_it_is(gust_conn *c)
+{
+    GUST__CALL();
+    gust__lock_take(&c->lock, RANK_CONN);
+    bool up_to_date = c->rd.op && c->park.moves == c->rd.limit.moves;
+    gust__lock_drop(&c->lock);
+    return up_to_date && is_reading(c);
+}
+
+NetTest(conn_park, waits_on_when_a_lasting_deadline_is_moved)
+{
+    gust_conn *a, *b;
+    struct parked p;
+    pair_open(&a, &b);
+    CHECK_EQ(park(&p, b, GUST_FOREVER), 0);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(gust_conn_set_read_deadline(b, gust_after((100 - i) * GUST_SEC)), 0);
+        AWAIT_SOON(waits_with_the_limit_as_it_is(b));
+    }
+    CHECK_EQ(atomic_load(&p.started), 0);
+    CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+    CHECK_EQ(outcome(&p), 1);
+    pair_close(a, b);
+}
+
 /* --- Contexts ------------------------------------------------------------------------ */
 
 NetTest(conn_park, starts_when_its_context_is_cancelled)
