@@ -113,8 +113,9 @@ class Arguments(unittest.TestCase):
     def test_the_line_names_backend_and_ps(self):
         with Server() as server:
             backend = os.environ.get("GUST_NETPOLL")
-            if backend in ("uring", "epoll"):
-                self.assertIn({"uring": "io_uring", "epoll": "epoll"}[backend], server.line)
+            names = {"uring": "io_uring", "sqpoll": "sqpoll", "epoll": "epoll"}
+            if backend in names:
+                self.assertIn(names[backend], server.line)
             procs = os.environ.get("GUST_MAXPROCS")
             if procs:
                 self.assertIn(f", {procs} P", server.line)
