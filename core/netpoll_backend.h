@@ -17,9 +17,9 @@ struct gust__poller {
     uint32_t buf_count;
 };
 
-/* From where on pinning pages is cheaper than copying them; docs/architecture.md says
- * how this was measured. */
-#define GUST__ZEROCOPY_MIN ((size_t)32 << 10)
+/* From where on pinning pages is so much cheaper than copying them that it pays for
+ * asking how far the peer is; docs/architecture.md says how this was measured. */
+#define GUST__ZEROCOPY_MIN ((size_t)128 << 10)
 
 /* Sizes that tests shrink to reach the limits; while no poller is open. */
 typedef struct gust__netpoll_limits {

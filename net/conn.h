@@ -98,7 +98,7 @@ void gust__conn_drop_view(gust_conn *c);
  * ends). */
 int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer);
 
-/* For tests: peers on this machine count as others. */
+/* For tests: peers on this machine count as others, and near. */
 extern bool gust__zerocopy_everywhere;
 
 /* How many bytes one operation of a large write may have: `max`, or less if they can

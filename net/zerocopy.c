@@ -3,9 +3,15 @@
  * Decided once per connection, at its first large write: not to a peer on this
  * machine, where the receiver's side would have to copy what the sender did not.  An
  * address of our own that looks like another's is found out by the first send: the
- * kernel says that it has copied. */
+ * kernel says that it has copied.
+ *
+ * Decided anew for each: the writer waits until all of it is acknowledged, and sends
+ * nothing meanwhile.  That is a round trip at the end, which must be little beside the
+ * time that the write takes; else many writes of moderate size over a long way would
+ * be slow, where copies let the next one begin. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +20,9 @@
 /* Memory of a send counts as locked until the peer has got it: a bound, so that an
  * ordinary user's few MiB are not used up by one write. */
 #define PIECE_MAX ((size_t)2 << 20)
+
+/* So many round trips must a write take, at the rate that the connection has. */
+#define ROUND_TRIPS_MIN 8
 
 bool gust__zerocopy_everywhere;
 
@@ -62,9 +71,20 @@ size_t gust__conn_zerocopy_limit(gust_conn *c, size_t max)
     return c->wr.zerocopy == ZEROCOPY_YES ? PIECE_MAX : max;
 }
 
+/* The congestion window is what one round trip carries. */
+static bool takes_long(int fd, size_t bytes)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return false;
+    return bytes / ROUND_TRIPS_MIN >= (size_t)info.tcpi_snd_cwnd * info.tcpi_snd_mss;
+}
+
 uint8_t gust__conn_zerocopy_flag(const gust_conn *c, size_t bytes)
 {
-    bool wanted = c->wr.zerocopy == ZEROCOPY_YES && bytes >= gust__netpoll_zerocopy_min();
+    bool wanted = c->wr.zerocopy == ZEROCOPY_YES && bytes >= gust__netpoll_zerocopy_min() &&
+                  (gust__zerocopy_everywhere || takes_long(c->fd.fd, bytes));
     return wanted ? GUST__OP_ZEROCOPY : 0;
 }
 

@@ -1,9 +1,11 @@
 /* Large writes without a copy: who gets them, and what becomes of the connection.
  * Over the loopback by force; over a veth pair between two network namespaces, where
  * the kernel allows them, as between machines. */
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/wait.h>
 
+#include "core/netpoll_backend.h"
 #include "tests/core/child.h"
 #include "tests/net/net_test.h"
 
@@ -87,6 +89,26 @@ ForcedTest(small_writes_are_copied)
     write_and_read(a, b, buf, gust__netpoll_zerocopy_min());
     CHECK_EQ(a->wr.zerocopy, ZEROCOPY_NO);
     free(buf);
+    pair_close(a, b);
+}
+
+/* The wait for the acknowledgement would be long beside it. */
+NetTest(zerocopy, a_write_of_few_round_trips_is_copied)
+{
+    struct tcp_info info;
+    socklen_t info_len = sizeof info;
+    gust_conn *a, *b;
+    pair_open(&a, &b);
+    CHECK_EQ(getsockopt(a->fd.fd, IPPROTO_TCP, TCP_INFO, &info, &info_len), 0);
+    size_t many = (size_t)8 * info.tcpi_snd_cwnd * info.tcpi_snd_mss;
+    CHECK(many > GUST__ZEROCOPY_MIN);
+    bool known = gust__netpoll_zerocopy_min() < SIZE_MAX;
+    CHECK_EQ(gust__conn_zerocopy_flag(a, many), 0);
+    a->wr.zerocopy = ZEROCOPY_YES;
+    CHECK_EQ(gust__conn_zerocopy_flag(a, many - 8), 0);
+    CHECK_EQ(gust__conn_zerocopy_flag(a, many), known ? GUST__OP_ZEROCOPY : 0);
+    a->wr.zerocopy = ZEROCOPY_NO;
+    CHECK_EQ(gust__conn_zerocopy_flag(a, many), 0);
     pair_close(a, b);
 }
 

@@ -21,6 +21,7 @@ extern "C" {
  * whose work matters.  May be called again after it returned.
  *
  * Environment: GUST_MAXPROCS, GUST_NETPOLL (auto, uring, sqpoll, epoll),
+ * GUST_SQPOLL_IDLE_MS (how long the kernel's thread of sqpoll stays awake for nothing),
  * GUST_STACK_SIZE (bytes), GUST_STACK_GUARD (auto, madvise, mprotect, none),
  * GUST_SCHEDTRACE (milliseconds, see <gust/debug.h>).
  * Errors: -EINVAL if one of these cannot be understood, -EBUSY if a runtime is
