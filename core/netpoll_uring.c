@@ -136,8 +136,14 @@ static bool uring_start(gust__op *op, gust__poller *base)
     return started;
 }
 
-/* On another P's ring the request is submitted at once, from here: its owner may
- * be asleep.  Our own goes with the next batch, before this M sleeps. */
+/* On another P's ring a request is submitted at once, from here: its owner may be
+ * asleep.  Our own goes with the next batch, before this M sleeps.  Under base.lock. */
+static void submit_if_foreign(gust__uring *p)
+{
+    if (gust__ring_queued(&p->ring) > 0 && &p->base != gust__poller_current())
+        gust__ring_submit(&p->ring);
+}
+
 static void uring_cancel(gust__op *op)
 {
     gust__uring *p = gust__uring_of(op->home);
@@ -148,8 +154,7 @@ static void uring_cancel(gust__op *op)
         gust__uring_give_up(op);
     } else if (inflight) {
         push_cancel(p, op);
-        if (&p->base != gust__poller_current())
-            gust__ring_submit(&p->ring);
+        submit_if_foreign(p);
     }
     gust__lock_drop(&p->base.lock);
 }
@@ -321,6 +326,7 @@ static int uring_reap(gust__poller *base)
     /* After the places are free: what has overflowed can come in. */
     if (gust__ring_flagged(&p->ring))
         gust__ring_collect(&p->ring);
+    submit_if_foreign(p);
     return hand_out_locked(p, &rs);
 }
 
