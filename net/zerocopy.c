@@ -55,7 +55,7 @@ static bool is_loopback(const struct in6_addr *host)
 
 static bool is_elsewhere(int fd)
 {
-    address here, there;
+    address here = {0}, there = {0};
     socklen_t here_len = sizeof here, there_len = sizeof there;
     struct in6_addr from, to;
     if (getsockname(fd, &here.any, &here_len) < 0 || getpeername(fd, &there.any, &there_len) < 0 ||
