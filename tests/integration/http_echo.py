@@ -22,7 +22,7 @@ import unittest
 EXAMPLE = ""
 WAIT_S = 30  # bounds every wait; nothing takes that long unless it hangs
 
-LINE = re.compile(r"^http_echo: http://(127\.0\.0\.1):(\d+) \((io_uring|epoll), (1 P|\d+ Ps)\)\n$")
+LINE = re.compile(r"^http_echo: http://(127\.0\.0\.1):(\d+) \((io_uring|sqpoll|epoll), (1 P|\d+ Ps)\)\n$")
 
 
 class Server:
