@@ -36,6 +36,7 @@
 
 static const gust__backend *backend;
 static const gust__backend *imposed; /* by a test */
+static bool free_choice;             /* it was `auto` */
 
 /* The submission queue bounds a batch; the completion queue is what must not
  * overflow: one entry per connection that may become ready at once. */
@@ -43,6 +44,7 @@ gust__netpoll_limits gust__netpoll_limits_now = {
     .sq_entries = 512,
     .cq_entries = 8192,
     .buf_count = GUST__BUF_COUNT,
+    .zerocopy_min = GUST__ZEROCOPY_MIN,
 };
 
 /* --- The choice ---------------------------------------------------------- */
@@ -58,7 +60,9 @@ static int choose(const gust__backend *b)
     return error;
 }
 
-/* Any failure of io_uring is a reason to do without it: containers answer
+/* Never SQPOLL, which costs a CPU.
+ *
+ * Any failure of io_uring is a reason to do without it: containers answer
  * EPERM or ENOSYS, old kernels EINVAL, small machines ENOMEM. */
 static int choose_auto(void)
 {
@@ -74,6 +78,14 @@ static int choose_auto(void)
     return epoll_error;
 }
 
+bool gust__netpoll_choose_again(int error)
+{
+    if (!free_choice || backend == &gust__backend_epoll || choose(&gust__backend_epoll) < 0)
+        return false;
+    gust__log("polling with epoll, not io_uring: a ring for each P: %s", strerrordesc_np(-error));
+    return true;
+}
+
 void gust__netpoll_use(const gust__backend *b)
 {
     imposed = b;
@@ -81,17 +93,20 @@ void gust__netpoll_use(const gust__backend *b)
 
 int gust__netpoll_choose(const char *mode)
 {
+    free_choice = !imposed && (!mode || !*mode || strcmp(mode, "auto") == 0);
     if (imposed) {
         backend = imposed;
         return 0;
     }
-    if (!mode || !*mode || strcmp(mode, "auto") == 0)
+    if (free_choice)
         return choose_auto();
     if (strcmp(mode, "uring") == 0)
         return choose(&gust__backend_uring);
+    if (strcmp(mode, "sqpoll") == 0)
+        return choose(&gust__backend_sqpoll);
     if (strcmp(mode, "epoll") == 0)
         return choose(&gust__backend_epoll);
-    gust__log("GUST_NETPOLL=%s: wants auto, uring or epoll", mode);
+    gust__log("GUST_NETPOLL=%s: wants auto, uring, sqpoll or epoll", mode);
     return -EINVAL;
 }
 
@@ -103,6 +118,11 @@ const char *gust__netpoll_name(void)
 bool gust__netpoll_does_files(void)
 {
     return backend->does_files;
+}
+
+size_t gust__netpoll_zerocopy_min(void)
+{
+    return backend->zerocopy_min ? backend->zerocopy_min() : SIZE_MAX;
 }
 
 /* --- Pollers ------------------------------------------------------------- */

@@ -95,15 +95,21 @@ typedef enum gust__opcode {
 } gust__opcode;
 
 enum {
-    GUST__OP_PICK = 1,      /* RECV: into a poller's buffer, returned in `picked`;
+    GUST__OP_PICK = 1,       /* RECV: into a poller's buffer, returned in `picked`;
                                -ENOBUFS if none is free (nothing was lost) */
-    GUST__OP_DRAINED = 2,   /* RECV: nothing is there, since the last receive from this
+    GUST__OP_DRAINED = 2,    /* RECV: nothing is there, since the last receive from this
                                stream got less than it asked for: wait before trying */
-    GUST__OP_MULTISHOT = 4, /* ACCEPT: `more` is called for each socket until the
+    GUST__OP_MULTISHOT = 4,  /* ACCEPT: `more` is called for each socket until the
                                terminal completion, whose res is no socket: 0 if the
                                kernel wants to be asked again, else an error */
-    GUST__OP_TRY = 8,       /* io_uring: cancelled as it is started, in one step: does what
+    GUST__OP_TRY = 8,        /* io_uring: cancelled as it is started, in one step: does what
                                can be done without waiting */
+    GUST__OP_ZEROCOPY = 128, /* SEND, SENDMSG on TCP to another machine, of at least
+                               gust__netpoll_zerocopy_min bytes: the kernel may send from
+                               this memory itself.  The op is then DONE when the peer has
+                               got the bytes, and a cancel that comes before that resets
+                               the connection: -ECANCELED, whatever was sent.  Taken away
+                               from the op if it was of no use on this socket. */
 };
 
 typedef enum gust__op_state {
@@ -151,6 +157,8 @@ struct gust__op {
     uint32_t cqes;          /* completions still to come, under home's lock */
     gust__poller *home;     /* set by start, before state becomes INFLIGHT */
     size_t sent;            /* progress of a send; epoll: 1 once a connect is under way */
+    uint32_t notes;         /* io_uring: how many of cqes only say that memory is free again */
+    bool over;              /* io_uring: res is set; what is still to come are notes */
     G *g;                   /* who waits, if done is NULL */
     gust__op *next;         /* link in a reaped batch */
 };
@@ -230,9 +238,11 @@ typedef struct gust__backend {
     int (*fd_init)(gust__fd *f);
     void (*fd_fini)(gust__fd *f);
     void (*buf_put)(gust__buf *buf);
+    size_t (*zerocopy_min)(void); /* NULL: never */
 } gust__backend;
 
 extern const gust__backend gust__backend_uring;
+extern const gust__backend gust__backend_sqpoll;
 extern const gust__backend gust__backend_epoll;
 
 /* Chooses the backend for the process: `mode` is GUST_NETPOLL's value or NULL.
@@ -240,11 +250,18 @@ extern const gust__backend gust__backend_epoll;
  * is open.  Errors: -EINVAL for an unknown mode; what the backend answered. */
 int gust__netpoll_choose(const char *mode);
 
+/* After the pollers that one backend has could not be opened, `error` being why: true
+ * if there is another one to try.  Says so. */
+bool gust__netpoll_choose_again(int error);
+
 /* For tests: the backend that gust__netpoll_choose takes whatever it is asked for;
  * NULL: it chooses again.  While no poller is open. */
 void gust__netpoll_use(const gust__backend *b);
 
-/* "io_uring" or "epoll"; "" before the choice.  Any thread. */
+/* From how many bytes on GUST__OP_ZEROCOPY pays; SIZE_MAX if it never does. */
+size_t gust__netpoll_zerocopy_min(void);
+
+/* "io_uring", "sqpoll" or "epoll"; "" before the choice.  Any thread. */
 const char *gust__netpoll_name(void);
 
 /* Can operations be GUST__OP_FILE?  Any thread, while a runtime runs. */

@@ -17,13 +17,20 @@ struct gust__poller {
     uint32_t buf_count;
 };
 
+/* From where on pinning pages is so much cheaper than copying them that it pays for
+ * asking how far the peer is; docs/architecture.md says how this was measured. */
+#define GUST__ZEROCOPY_MIN ((size_t)128 << 10)
+
 /* Sizes that tests shrink to reach the limits; while no poller is open. */
 typedef struct gust__netpoll_limits {
     uint32_t sq_entries;
     uint32_t cq_entries;
-    uint32_t buf_count;       /* a power of two; GUST__BUF_COUNT at most */
-    const char *failing_step; /* NULL, or the step of io_uring's probe that fails */
-    int failing_error;        /* with this negative errno value */
+    uint32_t buf_count;        /* a power of two; GUST__BUF_COUNT at most */
+    uint32_t missing_features; /* IORING_FEAT_* that this kernel is to be without */
+    size_t zerocopy_min;       /* bytes */
+    bool zerocopy_garbled;     /* such sends are asked for in a way that no kernel knows */
+    const char *failing_step;  /* NULL, or the step of io_uring's probe that fails */
+    int failing_error;         /* with this negative errno value */
 } gust__netpoll_limits;
 
 extern gust__netpoll_limits gust__netpoll_limits_now;

@@ -47,7 +47,9 @@ static uint32_t chunk(size_t len)
 
 static void fill_recv(struct io_uring_sqe *sqe, const gust__op *op)
 {
-    if (op->flags & GUST__OP_PICK)
+    if (op->picked)
+        io_uring_prep_recv(sqe, op->fd->fd, op->picked->data, GUST__BUF_SIZE, 0);
+    else if (op->flags & GUST__OP_PICK)
         gust__uring_fill_recv_picked(sqe, op->fd->fd);
     else
         io_uring_prep_recv(sqe, op->fd->fd, op->buf, chunk(op->len), 0);
@@ -71,8 +73,12 @@ static void fill(struct io_uring_sqe *sqe, const gust__op *op)
     case GUST__OP_SEND:
         io_uring_prep_send(sqe, fd, (char *)op->buf + op->sent, chunk(op->len - op->sent),
                            send_flags(op));
+        gust__uring_fill_zerocopy(sqe, op);
         break;
-    case GUST__OP_SENDMSG: io_uring_prep_sendmsg(sqe, fd, op->msg, (unsigned)send_flags(op)); break;
+    case GUST__OP_SENDMSG:
+        io_uring_prep_sendmsg(sqe, fd, op->msg, (unsigned)send_flags(op));
+        gust__uring_fill_zerocopy(sqe, op);
+        break;
     case GUST__OP_RECVMSG:
         io_uring_prep_recvmsg(sqe, fd, op->msg, (unsigned)op->msg->msg_flags | MSG_CMSG_CLOEXEC);
         break;
@@ -98,8 +104,7 @@ static void in_flight_add_locked(gust__uring *p, int n)
     atomic_store_explicit(&p->base.in_flight, now + (uint32_t)n, memory_order_relaxed);
 }
 
-/* Under base.lock. */
-static void push_op(gust__uring *p, gust__op *op)
+void gust__uring_push_op(gust__uring *p, gust__op *op)
 {
     struct io_uring_sqe *sqe = gust__ring_sqe(&p->ring);
     fill(sqe, op);
@@ -109,7 +114,7 @@ static void push_op(gust__uring *p, gust__op *op)
     in_flight_add_locked(p, 1);
 }
 
-/* Under base.lock. */
+/* The same. */
 static void push_cancel(gust__uring *p, gust__op *op)
 {
     atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
@@ -121,29 +126,53 @@ static void push_cancel(gust__uring *p, gust__op *op)
     in_flight_add_locked(p, 1);
 }
 
-static bool uring_start(gust__op *op, gust__poller *base)
+/* A kernel that picks no buffer is given one.  Under base.lock.  False: there is
+ * none; the op is over before a cancellation can find it. */
+static bool pick_for_kernel(gust__uring *p, gust__op *op)
 {
-    gust__lock_take(&base->lock, RANK_POLLER);
-    op->home = base;
-    bool claimed = gust__op_claim(op);
-    if (claimed)
-        push_op(gust__uring_of(base), op);
-    if (claimed && (op->flags & GUST__OP_TRY))
-        push_cancel(gust__uring_of(base), op);
-    gust__lock_drop(&base->lock);
-    return claimed;
+    if (p->buf_ring || !(op->flags & GUST__OP_PICK))
+        return true;
+    op->picked = gust__uring_buf_take(p);
+    if (op->picked)
+        return true;
+    op->res = -ENOBUFS;
+    gust__op_set_done(op);
+    return false;
 }
 
-/* On another P's ring the request is submitted at once, from here: its owner may
- * be asleep.  Our own goes with the next batch, before this M sleeps. */
+static bool uring_start(gust__op *op, gust__poller *base)
+{
+    gust__uring *p = gust__uring_of(base);
+    gust__lock_take(&base->lock, RANK_POLLER);
+    op->home = base;
+    bool started = gust__op_claim(op) && pick_for_kernel(p, op);
+    if (started)
+        gust__uring_push_op(p, op);
+    if (started && (op->flags & GUST__OP_TRY))
+        push_cancel(p, op);
+    gust__lock_drop(&base->lock);
+    return started;
+}
+
+/* On another P's ring a request is submitted at once, from here: its owner may be
+ * asleep.  Our own goes with the next batch, before this M sleeps.  Under base.lock. */
+static void submit_if_foreign(gust__uring *p)
+{
+    if (gust__ring_queued(&p->ring) > 0 && &p->base != gust__poller_current())
+        gust__ring_submit(&p->ring);
+}
+
 static void uring_cancel(gust__op *op)
 {
     gust__uring *p = gust__uring_of(op->home);
     gust__lock_take(&p->base.lock, RANK_POLLER);
-    if (gust__op_state_now(op) == GUST__OP_INFLIGHT) {
+    bool inflight = gust__op_state_now(op) == GUST__OP_INFLIGHT;
+    if (inflight && op->over) {
+        atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
+        gust__uring_give_up(op);
+    } else if (inflight) {
         push_cancel(p, op);
-        if (&p->base != gust__poller_current())
-            gust__ring_submit(&p->ring);
+        submit_if_foreign(p);
     }
     gust__lock_drop(&p->base.lock);
 }
@@ -183,26 +212,27 @@ static void take_buffer(gust__uring *p, gust__op *op, const struct io_uring_cqe 
  * goes on unless it is being cancelled.  True: it does. */
 static bool goes_on(gust__uring *p, gust__op *op, int32_t res)
 {
-    if (op->code == GUST__OP_SPLICE && res == -EINTR &&
-        gust__op_state_now(op) == GUST__OP_INFLIGHT) {
-        push_op(p, op); /* interrupted, but not by us */
-        return true;
-    }
-    if (!gust__op_is_send(op) || res <= 0 || gust__op_sent(op, (size_t)res) ||
-        gust__op_state_now(op) != GUST__OP_INFLIGHT)
+    if (res <= 0 || gust__op_sent(op, (size_t)res) || gust__op_state_now(op) != GUST__OP_INFLIGHT)
         return false;
-    push_op(p, op);
+    gust__uring_push_op(p, op);
     return true;
 }
 
-/* Some requests let the kernel's own code for it out. */
-#define ERESTARTSYS 512
+/* A splice that was interrupted, but not by us.  True: it goes on. */
+static bool splice_goes_on(gust__uring *p, gust__op *op, int32_t res)
+{
+    if (op->code != GUST__OP_SPLICE || (res != -EINTR && res != -KERNEL_ERESTARTSYS) ||
+        gust__op_state_now(op) != GUST__OP_INFLIGHT)
+        return false;
+    gust__uring_push_op(p, op);
+    return true;
+}
 
 /* A cancelled op that had been given to a kernel thread says EINTR.  A multishot's
  * last completion may bring one more socket. */
 static void set_result(gust__op *op, int32_t res, results *rs)
 {
-    if (res == -ERESTARTSYS)
+    if (res == -KERNEL_ERESTARTSYS)
         res = -EINTR;
     if (res == -EINTR && gust__op_state_now(op) == GUST__OP_CANCELING)
         res = -ECANCELED;
@@ -222,17 +252,50 @@ static void one_cqe_less(gust__uring *p, gust__op *op, results *rs)
     add_result(rs, op, 0, false);
 }
 
+/* One completion per request and, if that says F_MORE, one more when the kernel does
+ * not need the memory any longer. */
+static void send_completed(gust__uring *p, gust__op *op, const struct io_uring_cqe *cqe,
+                           results *rs)
+{
+    if (cqe->flags & IORING_CQE_F_NOTIF) {
+        gust__uring_noted(op, cqe->res);
+        one_cqe_less(p, op, rs);
+        return;
+    }
+    if (!gust__uring_zerocopy_refused(p, op, cqe->res) && !goes_on(p, op, cqe->res)) {
+        set_result(op, cqe->res, rs);
+        op->over = true;
+    }
+    if (cqe->flags & IORING_CQE_F_MORE)
+        op->notes++;
+    else
+        one_cqe_less(p, op, rs);
+    if (op->over && op->notes > 0 && gust__op_state_now(op) == GUST__OP_CANCELING)
+        gust__uring_give_up(op);
+}
+
+static void drop_unused_buffer(gust__uring *p, gust__op *op)
+{
+    gust__uring_buf_add(p, op->picked);
+    op->picked = NULL;
+}
+
 static void op_completed(gust__uring *p, gust__op *op, const struct io_uring_cqe *cqe, results *rs)
 {
     if (cqe->flags & IORING_CQE_F_BUFFER)
         take_buffer(p, op, cqe);
+    else if (op->picked && cqe->res <= 0)
+        drop_unused_buffer(p, op);
+    if (gust__op_is_send(op)) {
+        send_completed(p, op, cqe, rs);
+        return;
+    }
     if (cqe->flags & IORING_CQE_F_MORE) {
         add_result(rs, op, cqe->res, true);
         return;
     }
-    int32_t res = cqe->res == -KERNEL_ERESTARTSYS ? -EINTR : cqe->res;
-    if (!goes_on(p, op, res))
-        set_result(op, res, rs);
+    if (!splice_goes_on(p, op, cqe->res))
+        set_result(op, cqe->res, rs);
     one_cqe_less(p, op, rs);
 }
 
@@ -294,6 +357,7 @@ static int uring_reap(gust__poller *base)
     /* After the places are free: what has overflowed can come in. */
     if (gust__ring_flagged(&p->ring))
         gust__ring_collect(&p->ring);
+    submit_if_foreign(p);
     return hand_out_locked(p, &rs);
 }
 
@@ -355,7 +419,7 @@ static void push_wake_poll_removal(gust__uring *p)
 static void watch_eventfd(gust__uring *p)
 {
     uint64_t count;
-    if (p->wake_armed && pthread_equal(p->wake_thread, pthread_self()))
+    if (p->wake_armed && (p->ring.sqpoll || pthread_equal(p->wake_thread, pthread_self())))
         return;
     if (p->wake_armed)
         push_wake_poll_removal(p);
@@ -368,12 +432,25 @@ static void watch_eventfd(gust__uring *p)
     gust__ring_submit(&p->ring);
 }
 
+/* SQPOLL: sleeps and wakes are the only system calls; most can be done without.  A
+ * sleep that is none answers the wakes before it all the same. */
+static bool look_first(gust__uring *p, int64_t timeout_ns)
+{
+    uring_submit(&p->base);
+    if (!gust__sqpoll_spin(p, timeout_ns))
+        return false;
+    gust__wake_take(&p->base);
+    return true;
+}
+
 /* Between the drop of the lock and io_uring_enter others may submit what was
  * counted here; the kernel then finds less and does not sleep, which is only one
  * more round. */
 static void uring_sleep(gust__poller *base, int64_t timeout_ns)
 {
     gust__uring *p = gust__uring_of(base);
+    if (p->ring.sqpoll && look_first(p, timeout_ns))
+        return;
     gust__lock_take(&base->lock, RANK_POLLER);
     watch_eventfd(p);
     bool awake = gust__wake_take(base) || gust__ring_ready(&p->ring) ||
@@ -399,21 +476,18 @@ static void uring_fd_fini(gust__fd *f)
     (void)f;
 }
 
-const gust__backend gust__backend_uring = {
-    .name = "io_uring",
-    .tries_first = false,
-    .does_files = true,
-    .probe = gust__uring_probe,
-    .open = gust__uring_open,
-    .close = gust__uring_close,
-    .start = uring_start,
-    .cancel = uring_cancel,
-    .sleep = uring_sleep,
-    .pending = uring_pending,
-    .submit = uring_submit,
-    .collect = uring_collect,
-    .reap = uring_reap,
-    .fd_init = uring_fd_init,
-    .fd_fini = uring_fd_fini,
-    .buf_put = gust__uring_buf_put,
-};
+/* The two kinds differ in how a ring is set up, and no more. */
+#define RING_BACKEND(its_name, its_probe, its_open)                                         \
+    {                                                                                       \
+        .name = (its_name), .tries_first = false, .does_files = true, .probe = (its_probe), \
+        .open = (its_open), .close = gust__uring_close, .start = uring_start,               \
+        .cancel = uring_cancel, .sleep = uring_sleep, .pending = uring_pending,             \
+        .submit = uring_submit, .collect = uring_collect, .reap = uring_reap,               \
+        .fd_init = uring_fd_init, .fd_fini = uring_fd_fini,                                 \
+        .zerocopy_min = gust__uring_zerocopy_min, .buf_put = gust__uring_buf_put,           \
+    }
+
+const gust__backend gust__backend_uring =
+    RING_BACKEND("io_uring", gust__uring_probe, gust__uring_open);
+const gust__backend gust__backend_sqpoll =
+    RING_BACKEND("sqpoll", gust__sqpoll_probe, gust__sqpoll_open);

@@ -190,7 +190,10 @@ static int run(int (*main_fn)(void *arg), void *arg)
     if ((err = gust__netpoll_choose(getenv("GUST_NETPOLL"))) < 0)
         return err;
     gust__stack_setup(config.stack_size, config.guard);
-    if ((err = procs_open(config.maxprocs)) < 0)
+    err = procs_open(config.maxprocs);
+    if (err < 0 && gust__netpoll_choose_again(err))
+        err = procs_open(config.maxprocs);
+    if (err < 0)
         return err;
     gust__fault_install(fault_who);
     gust__layout_setup();

@@ -19,7 +19,7 @@ static int round_trip(gust__uring *p, struct io_uring_cqe *ret_cqe)
     int n = gust__inject(INJECT_URING_ENTER)
                 ? -errno
                 : io_uring_enter2((unsigned)p->ring.fd, gust__ring_queued(&p->ring), 0,
-                                  IORING_ENTER_GETEVENTS, NULL, 0);
+                                  IORING_ENTER_GETEVENTS | gust__ring_wakeup(&p->ring), NULL, 0);
     if (n < 0)
         return n;
     while (gust__ring_take(&p->ring, ret_cqe, 1) == 0) {
@@ -113,13 +113,19 @@ static int run_steps(gust__uring *p, const char **ret_step)
     return 0;
 }
 
-int gust__uring_probe(const char **ret_why)
+int gust__uring_probe_as(bool sqpoll, const char **ret_why)
 {
     gust__uring *p;
-    int error = gust__uring_open_steps(&p, ret_why);
+    int error = gust__uring_open_steps(sqpoll, true, &p, ret_why);
     if (error)
         return error;
     error = run_steps(p, ret_why);
+    gust__uring_zerocopy_probe(p);
     gust__uring_free(p);
     return error;
+}
+
+int gust__uring_probe(const char **ret_why)
+{
+    return gust__uring_probe_as(false, ret_why);
 }

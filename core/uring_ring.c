@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "core/inject.h"
-#include "core/sched.h"
+#include "core/netpoll_backend.h"
+#include "core/proc.h"
 
 /* Newer than liburing 2.3. */
 #ifndef IORING_FEAT_NO_IOWAIT
@@ -21,12 +22,11 @@
  * completion queue is) is repeated before the program is given up. */
 #define SUBMIT_TRIES 10000
 
-/* COOP_TASKRUN: no interrupts between threads; a completion is posted when its
- * thread enters the kernel next, and an idle one is in the kernel.
+/* COOP_TASKRUN, but for SQPOLL: no interrupts between threads; a completion is
+ * posted when its thread enters the kernel next, and an idle one is in the kernel.
  * Not SINGLE_ISSUER, not DEFER_TASKRUN: the ring changes its thread. */
-#define SETUP_FLAGS                                                                    \
-    (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | \
-     IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
+#define THREAD_FLAGS (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define SETUP_FLAGS (IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
 
 /* Overflowing completions are kept; sockets need no kernel threads; waiting
  * takes a timeout; a request is copied when it is submitted. */
@@ -43,22 +43,40 @@ static void store_release(uint32_t *word, uint32_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-int gust__ring_open(gust__ring *r, uint32_t sq_entries, uint32_t cq_entries)
+static struct io_uring_params params_of(const gust__ring_config *config)
 {
-    struct io_uring_params params = {.flags = SETUP_FLAGS, .cq_entries = cq_entries};
+    struct io_uring_params params = {.flags = SETUP_FLAGS, .cq_entries = config->cq_entries};
+    if (!config->sqpoll) {
+        params.flags |= THREAD_FLAGS;
+        return params;
+    }
+    params.flags |= IORING_SETUP_SQPOLL;
+    params.sq_thread_idle = config->sqpoll_idle_ms;
+    if (config->sqpoll_with >= 0) {
+        params.flags |= IORING_SETUP_ATTACH_WQ;
+        params.wq_fd = (uint32_t)config->sqpoll_with;
+    }
+    return params;
+}
+
+int gust__ring_open(gust__ring *r, const gust__ring_config *config)
+{
+    struct io_uring_params params = params_of(config);
     memset(r, 0, sizeof *r);
     int error = gust__inject(INJECT_URING_SETUP)
                     ? -errno
-                    : io_uring_queue_init_params(sq_entries, &r->memory, &params);
+                    : io_uring_queue_init_params(config->sq_entries, &r->memory, &params);
     if (error)
         return error;
-    if ((params.features & NEEDED_FEATURES) != NEEDED_FEATURES) {
+    r->features = params.features & ~gust__netpoll_limits_now.missing_features;
+    if ((r->features & NEEDED_FEATURES) != NEEDED_FEATURES) {
         io_uring_queue_exit(&r->memory);
         return -EINVAL;
     }
     r->fd = r->memory.ring_fd;
+    r->sqpoll = config->sqpoll;
     r->wait_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-    if (params.features & IORING_FEAT_NO_IOWAIT)
+    if (r->features & IORING_FEAT_NO_IOWAIT)
         r->wait_flags |= IORING_ENTER_NO_IOWAIT;
     r->sq_mask = params.sq_entries - 1;
     r->cq_mask = params.cq_entries - 1;
@@ -113,7 +131,15 @@ static int enter(gust__ring *r, uint32_t queued, uint32_t min_complete, uint32_t
     return n;
 }
 
-/* Submits at least one request if one is queued. */
+uint32_t gust__ring_wakeup(const gust__ring *r)
+{
+    if (!r->sqpoll)
+        return 0;
+    gust__fence();
+    return load_acquire(r->sq_kflags) & IORING_SQ_NEED_WAKEUP ? IORING_ENTER_SQ_WAKEUP : 0;
+}
+
+/* Submits at least one request if one is queued; SQPOLL: by whatever `flags` ask for. */
 static void submit_some(gust__ring *r, uint32_t flags)
 {
     for (int tries = 0;; tries++) {
@@ -131,22 +157,26 @@ static void submit_some(gust__ring *r, uint32_t flags)
 
 void gust__ring_submit(gust__ring *r)
 {
-    if (gust__ring_queued(r) > 0)
-        submit_some(r, 0);
+    if (gust__ring_queued(r) == 0)
+        return;
+    uint32_t wakeup = gust__ring_wakeup(r);
+    if (wakeup || !r->sqpoll)
+        submit_some(r, wakeup);
 }
 
 void gust__ring_collect(gust__ring *r)
 {
     if (gust__ring_flagged(r))
-        submit_some(r, IORING_ENTER_GETEVENTS);
+        submit_some(r, IORING_ENTER_GETEVENTS | gust__ring_wakeup(r));
     else
         gust__ring_submit(r);
 }
 
 struct io_uring_sqe *gust__ring_sqe(gust__ring *r)
 {
+    const uint32_t wait = r->sqpoll ? IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT : 0;
     while (gust__ring_queued(r) > r->sq_mask)
-        submit_some(r, 0);
+        submit_some(r, wait);
     struct io_uring_sqe *sqe = &r->sqes[*r->sq_ktail & r->sq_mask];
     memset(sqe, 0, sizeof *sqe);
     return sqe;
@@ -180,5 +210,6 @@ void gust__ring_wait(gust__ring *r, uint32_t queued, int64_t timeout_ns)
     struct io_uring_getevents_arg arg = {.sigmask_sz = _NSIG / 8};
     if (timeout_ns >= 0)
         arg.ts = (uintptr_t)&ts;
-    enter(r, queued, 1, r->wait_flags, &arg, sizeof arg);
+    uint32_t wakeup = queued > 0 ? gust__ring_wakeup(r) : 0;
+    enter(r, queued, 1, r->wait_flags | wakeup, &arg, sizeof arg);
 }

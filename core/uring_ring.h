@@ -6,7 +6,15 @@
  * thread reads is stored with release and loaded with acquire.
  *
  * Always, under the owner's lock: the slots from the kernel's head to *sq_ktail
- * are filled requests that the kernel has not taken. */
+ * are filled requests that the kernel has not taken.
+ *
+ * With SQPOLL a thread of the kernel takes requests as soon as they are pushed, and
+ * completions appear without anybody's call.  It sleeps when it has found nothing
+ * for a while; to submit is then to wake it:
+ *      we                                 the kernel's thread
+ *   1 publish the tail                 1 set NEED_WAKEUP
+ *   2 fence                            2 fence
+ *   3 NEED_WAKEUP: io_uring_enter      3 look at the tail; nothing there: sleep */
 #ifndef GUST_CORE_URING_RING_H
 #define GUST_CORE_URING_RING_H
 
@@ -14,8 +22,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+typedef struct gust__ring_config {
+    uint32_t sq_entries, cq_entries;
+    bool sqpoll;             /* a kernel thread submits */
+    uint32_t sqpoll_idle_ms; /* for so long it looks for requests, then it sleeps */
+    int sqpoll_with;         /* the fd of a ring whose thread is to serve this one too; -1: none */
+} gust__ring_config;
+
 typedef struct gust__ring {
     int fd;
+    bool sqpoll;
+    uint32_t features;   /* IORING_FEAT_* */
     uint32_t wait_flags; /* of io_uring_enter when it sleeps */
     uint32_t sq_mask, cq_mask;
     uint32_t *sq_khead, *sq_ktail, *sq_kflags; /* shared with the kernel */
@@ -26,7 +43,7 @@ typedef struct gust__ring {
 } gust__ring;
 
 /* Errors: what io_uring_setup(2) answers; -EINVAL if the kernel is too old. */
-int gust__ring_open(gust__ring *r, uint32_t sq_entries, uint32_t cq_entries);
+int gust__ring_open(gust__ring *r, const gust__ring_config *config);
 void gust__ring_close(gust__ring *r);
 
 /* --- Under the owner's lock ---------------------------------------------- */
@@ -51,6 +68,10 @@ uint32_t gust__ring_take(gust__ring *r, struct io_uring_cqe *cqes, uint32_t max)
 /* Submits `queued` requests and sleeps until there is a completion or the time
  * is over (ns; < 0: none).  May return early. */
 void gust__ring_wait(gust__ring *r, uint32_t queued, int64_t timeout_ns);
+
+/* What io_uring_enter needs to be told so that what is queued gets submitted:
+ * IORING_ENTER_SQ_WAKEUP if the kernel's thread sleeps, else 0. */
+uint32_t gust__ring_wakeup(const gust__ring *r);
 
 /* How many requests the kernel has not taken. */
 uint32_t gust__ring_queued(const gust__ring *r);

@@ -75,11 +75,19 @@ typedef struct gust__conn_writer {
     uint32_t sending_len;
     char *filling;
     uint32_t filling_len;
-    bool busy;    /* one of the two sends is under way */
-    bool wanted;  /* flush was asked for meanwhile */
-    bool discard; /* nothing more is to be sent, whatever is in the blocks */
-    int error;    /* of a send; stays */
+    uint8_t zerocopy; /* gust__zerocopy; of the mutex's holder */
+    bool busy;        /* one of the two sends is under way */
+    bool wanted;      /* flush was asked for meanwhile */
+    bool discard;     /* nothing more is to be sent, whatever is in the blocks */
+    int error;        /* of a send; stays */
 } gust__conn_writer;
+
+/* May large writes be sent without a copy?  That pays between machines only. */
+typedef enum gust__zerocopy {
+    ZEROCOPY_UNKNOWN,
+    ZEROCOPY_NO,
+    ZEROCOPY_YES,
+} gust__zerocopy;
 
 struct gust_conn {
     _Atomic uint32_t refs;
@@ -132,6 +140,17 @@ void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n);
  * else begins to close (`closer`: that is the caller, whose wait no cancellation
  * ends). */
 int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer);
+
+/* For tests: peers on this machine count as others, and near. */
+extern bool gust__zerocopy_everywhere;
+
+/* How many bytes one operation of a large write may have: `max`, or less if they can
+ * be sent without a copy.  By the holder of wr.mutex. */
+size_t gust__conn_zerocopy_limit(gust_conn *c, size_t max);
+
+/* The flag for a send of so many bytes, and what to make of it when it is done. */
+uint8_t gust__conn_zerocopy_flag(const gust_conn *c, size_t bytes);
+void gust__conn_zerocopy_done(gust_conn *c, uint8_t flag, const gust__op *op);
 
 /* Takes back the send under way, and forgets what is buffered. */
 void gust__conn_discard_locked(gust_conn *c);

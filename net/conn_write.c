@@ -200,15 +200,15 @@ struct rest {
 
 /* Lists as much of it as one operation takes; returns the number of pieces. */
 static size_t rest_gather(const struct rest *r, struct iovec pieces[DIRECT_PIECES_MAX],
-                          size_t *ret_bytes)
+                          size_t bytes_max, size_t *ret_bytes)
 {
     size_t n = 0, bytes = r->head_len, off = r->off;
     if (r->head_len > 0)
         pieces[n++] = (struct iovec){.iov_base = (void *)r->head, .iov_len = r->head_len};
-    for (int i = 0; i < r->count && n < DIRECT_PIECES_MAX && bytes < DIRECT_BYTES_MAX; i++) {
+    for (int i = 0; i < r->count && n < DIRECT_PIECES_MAX && bytes < bytes_max; i++) {
         size_t len = r->iov[i].iov_len - off;
-        if (len > DIRECT_BYTES_MAX - bytes)
-            len = DIRECT_BYTES_MAX - bytes;
+        if (len > bytes_max - bytes)
+            len = bytes_max - bytes;
         if (len > 0)
             pieces[n++] =
                 (struct iovec){.iov_base = (char *)r->iov[i].iov_base + off, .iov_len = len};
@@ -238,9 +238,13 @@ static int rest_send(gust_conn *c, struct rest *r, gust_time deadline)
     struct iovec pieces[DIRECT_PIECES_MAX];
     while (r->head_len > 0 || r->count > 0) {
         size_t bytes;
-        struct msghdr msg = {.msg_iov = pieces, .msg_iovlen = rest_gather(r, pieces, &bytes)};
-        gust__op op = {.code = GUST__OP_SENDMSG, .fd = &c->fd, .msg = &msg};
+        size_t bytes_max = gust__conn_zerocopy_limit(c, DIRECT_BYTES_MAX);
+        struct msghdr msg = {.msg_iov = pieces,
+                             .msg_iovlen = rest_gather(r, pieces, bytes_max, &bytes)};
+        uint8_t flag = gust__conn_zerocopy_flag(c, bytes);
+        gust__op op = {.code = GUST__OP_SENDMSG, .flags = flag, .fd = &c->fd, .msg = &msg};
         int n = gust__conn_op_wait(c, &c->wr.direct, &op, &c->wr.deadline, deadline);
+        gust__conn_zerocopy_done(c, flag, &op);
         if (n < 0)
             return n;
         rest_drop(r, (size_t)n);

@@ -27,9 +27,10 @@ class Load:
         return "" if self.requests else "no answers"
 
 
-def run(server, connections, seconds, cpus, depth=1, threads=1):
-    """Loads a server for a while; depth is the number of pipelined requests."""
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT),
+def run(server, connections, seconds, cpus, depth=1, threads=1, prefix=()):
+    """Loads a server for a while; depth is the number of pipelined requests.  prefix: a
+    command that runs wrk."""
+    command = [*prefix, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT),
                server.url, "--", str(depth)]
     done = subprocess.run(command, capture_output=True, text=True, check=False,
                           preexec_fn=lambda: os.sched_setaffinity(0, cpus))

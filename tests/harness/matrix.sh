@@ -16,6 +16,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 full=(
     "unit        dev   uring,epoll 1,2,8"
     "integration dev   uring,epoll 1,2,8"
+    "unit        dev   sqpoll      2"
+    "integration dev   sqpoll      2"
     "unit        asan  uring,epoll 1,2,8"
     "integration asan  uring,epoll 2"
     "unit        tsan  uring,epoll 1,2,8"
@@ -184,7 +186,7 @@ run_combination() {
     [[ $kind != chaos ]] || label+="=$chaos_seed"
     mapfile -t programs < <(list_programs "$kind" "$build")
     ((${#programs[@]})) || return 0
-    if [[ $poller == uring && -n $uring_refused ]]; then
+    if [[ $poller != epoll && -n $uring_refused ]]; then
         echo "skip  $label: $uring_refused"
         return
     fi

@@ -22,7 +22,7 @@ import unittest
 EXAMPLE = ""
 WAIT_S = 30  # bounds every wait; nothing takes that long unless it hangs
 
-LINE = re.compile(r"^http_echo: http://(127\.0\.0\.1):(\d+) \((io_uring|epoll), (1 P|\d+ Ps)\)\n$")
+LINE = re.compile(r"^http_echo: http://(127\.0\.0\.1):(\d+) \((io_uring|sqpoll|epoll), (1 P|\d+ Ps)\)\n$")
 
 
 class Server:
@@ -113,8 +113,9 @@ class Arguments(unittest.TestCase):
     def test_the_line_names_backend_and_ps(self):
         with Server() as server:
             backend = os.environ.get("GUST_NETPOLL")
-            if backend in ("uring", "epoll"):
-                self.assertIn({"uring": "io_uring", "epoll": "epoll"}[backend], server.line)
+            names = {"uring": "io_uring", "sqpoll": "sqpoll", "epoll": "epoll"}
+            if backend in names:
+                self.assertIn(names[backend], server.line)
             procs = os.environ.get("GUST_MAXPROCS")
             if procs:
                 self.assertIn(f", {procs} P", server.line)

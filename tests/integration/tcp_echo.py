@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 TIMEOUT_S = 20
-LINE = re.compile(r"tcp_echo: listening on (\S+):(\d+) \((io_uring|epoll), (\d+) Ps\)\n")
+LINE = re.compile(r"tcp_echo: listening on (\S+):(\d+) \((io_uring|sqpoll|epoll), (\d+) Ps\)\n")
 
 
 class Server:

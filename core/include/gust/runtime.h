@@ -20,7 +20,8 @@ extern "C" {
  * still running then are abandoned, as when Go's main returns: wait for those
  * whose work matters.  May be called again after it returned.
  *
- * Environment: GUST_MAXPROCS, GUST_NETPOLL (auto, uring, epoll),
+ * Environment: GUST_MAXPROCS, GUST_NETPOLL (auto, uring, sqpoll, epoll),
+ * GUST_SQPOLL_IDLE_MS (how long the kernel's thread of sqpoll stays awake for nothing),
  * GUST_STACK_SIZE (bytes), GUST_STACK_GUARD (auto, madvise, mprotect, none),
  * GUST_SCHEDTRACE (milliseconds, see <gust/debug.h>).
  * Errors: -EINVAL if one of these cannot be understood, -EBUSY if a runtime is
@@ -77,7 +78,7 @@ int gust_maxprocs(void);
  * Any thread. */
 size_t gust_num_goroutines(void);
 
-/* "io_uring" or "epoll": what the running runtime polls with; "" before. */
+/* "io_uring", "sqpoll" or "epoll": what the running runtime polls with; "" before. */
 const char *gust_netpoll_name(void);
 
 /* Announces a stretch of foreign code that may block the thread (a plain
