@@ -26,9 +26,11 @@
 #include "core/inject.h"
 #include "net/unix_addr.h"
 
-/* Counted, so that a machine on which nothing runs does not make it shorter. */
-#define LOCK_PAUSES 1000
-#define LOCK_PAUSE_NS GUST_MS
+/* Of 1, 2, 4, 8 and then 16 ms: a second.  Counted, so that a machine on which nothing
+ * runs does not make it shorter. */
+#define LOCK_PAUSES 66
+#define LOCK_PAUSE_MIN GUST_MS
+#define LOCK_PAUSE_MAX (16 * GUST_MS)
 #define MODE_MASK 0777
 /* Files that appear as fast as they are removed are not ours to fight. */
 #define BIND_TRIES 8
@@ -52,10 +54,10 @@ static int dir_open(const char *name)
 }
 
 /* A cancelled context does not keep a socket's file from being cleaned up. */
-static void pause_steadfast(void)
+static void pause_steadfast(int64_t ns)
 {
     gust_context *context = gust_context_swap(NULL);
-    gust_sleep(LOCK_PAUSE_NS);
+    gust_sleep(ns);
     gust_context_swap(context);
 }
 
@@ -63,6 +65,7 @@ static void pause_steadfast(void)
  * -EBUSY: somebody has it for too long. */
 static int dir_lock(const char *name)
 {
+    int64_t pause = LOCK_PAUSE_MIN;
     int fd = dir_open(name), error = 0;
     if (fd < 0)
         return -1;
@@ -72,7 +75,8 @@ static int dir_lock(const char *name)
         error = errno;
         if (error != EWOULDBLOCK && error != EINTR)
             break;
-        pause_steadfast();
+        pause_steadfast(pause);
+        pause = pause * 2 < LOCK_PAUSE_MAX ? pause * 2 : LOCK_PAUSE_MAX;
     }
     close(fd);
     return error == EWOULDBLOCK ? -EBUSY : -1;

@@ -355,6 +355,45 @@ NetTest(copy, errors_of_either_side_are_reported)
     gust_conn_close(ch.server, SOON);
 }
 
+/* Whichever end is closed under it, and however the bytes travel. */
+static void close_under(size_t min, bool close_src)
+{
+    enum { LEN = 1 << 20 };
+    int peer;
+    struct chain ch = {.dst = raw_pair_open(&peer)};
+    struct stuck stuck = {.chain = &ch};
+    gust__splice_min = min;
+    pair_open(&ch.client, &ch.src);
+    struct stream out = {.conn = ch.client, .len = LEN, .piece = 65536};
+    gust_waitgroup_add(&stuck.done, 1);
+    go(copy_stuck, &stuck);
+    if (close_src) {
+        AWAIT_SOON(is_reading(ch.src));
+    } else {
+        stream_start(&out, send_stream);
+        AWAIT_SOON(is_writing(ch.dst) && is_stuck(ch.dst->fd.fd));
+    }
+    gust_conn_close(gust_conn_ref(close_src ? ch.src : ch.dst), GUST_NOW);
+    CHECK_EQ(gust_waitgroup_wait(&stuck.done, SOON), 0);
+    CHECK_EQ(stuck.error, -EBADF);
+    if (!close_src) {
+        expect(ch.src, stuck.copied, LEN - stuck.copied);
+        stream_end(&out);
+    }
+    gust_conn_unref(ch.client);
+    gust_conn_unref(ch.src);
+    gust_conn_unref(ch.dst);
+    close(peer);
+}
+
+NetTest(copy, closing_either_end_ends_it)
+{
+    for (int i = 0; i < 2; i++) {
+        close_under(1, i);
+        close_under(SIZE_MAX, i);
+    }
+}
+
 /* --- Pipes ----------------------------------------------------------------------------- */
 
 NetTest(copy, pipes_are_bounded)
