@@ -35,6 +35,8 @@ void gust__conn_free(gust_conn *c)
     gust__deadline_fini(&c->wr.deadline);
     gust__conn_drop_view(c);
     gust__block_put(c->wr.filling);
+    if (c->layer)
+        c->layer->free(c);
     free(c);
 }
 
@@ -96,6 +98,9 @@ int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadli
 
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline)
 {
+    int refused = conn_layer(c) ? c->layer->shutdown(c, how, deadline) : 0;
+    if (refused)
+        return refused;
     GUST__CALL();
     if (how != SHUT_RD) {
         int error = gust_conn_drain(c, deadline);
@@ -150,6 +155,8 @@ int gust_conn_close(gust_conn *c, gust_time deadline)
         /* Whoever holds one of these has been told to leave, and nobody who
          * comes later stays. */
         gust_mutex_lock(&c->wr.mutex);
+        if (c->layer)
+            c->layer->closing(c);
         error = close_drain(c, deadline);
         gust_mutex_lock(&c->rd.mutex);
         gust__fd_close(&c->fd);

@@ -21,6 +21,7 @@
 #include "core/lock.h"
 #include "core/netpoll.h"
 #include "core/waitq.h"
+#include "net/layer.h"
 
 /* The side that reads.  Always: len == 0 means that there is no buffer at all;
  * else the view lies at `off` of `picked` if that is set, else of `heap`.
@@ -54,19 +55,28 @@ typedef struct gust__conn_writer {
     uint32_t filling_len;
     bool busy;    /* one of the two sends is under way */
     bool wanted;  /* flush was asked for meanwhile */
+    bool lent;    /* a layer writes behind filling_len: the block stays where it is */
     bool discard; /* nothing more is to be sent, whatever is in the blocks */
     int error;    /* of a send; stays */
 } gust__conn_writer;
 
 struct gust_conn {
     _Atomic uint32_t refs;
-    gust__lock lock; /* RANK_CONN */
-    bool closing;    /* under lock */
-    bool abandoned;  /* no reference is left: the send under way frees the conn */
-    gust__fd fd;     /* .fd is -1 once closed */
+    gust__lock lock;          /* RANK_CONN */
+    bool closing;             /* under lock */
+    bool abandoned;           /* no reference is left: the send under way frees the conn */
+    gust__fd fd;              /* .fd is -1 once closed */
+    const gust__layer *layer; /* NULL: what the user reads and writes is what goes over the wire */
+    void *layer_state;        /* the layer's */
     gust__conn_reader rd;
     gust__conn_writer wr;
 };
+
+/* NULL nearly always, and predicted so. */
+static inline const gust__layer *conn_layer(const gust_conn *c)
+{
+    return __builtin_expect(c->layer != NULL, 0) ? c->layer : NULL;
+}
 
 /* Makes a conn of a connected or connecting socket.  Owns fd in every case: on
  * failure it is closed.  Errors: -ENOMEM. */

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gust/tls.h>
+
 #include "core/inject.h"
 #include "core/sched.h"
 #include "net/conn.h"
@@ -49,7 +51,8 @@ struct gust_listener {
     gust__waitlist acceptors; /* empty unless the queue is; waiter.elem: an int for the fd */
     gust__waitlist closers;   /* waits for state to leave ON and PAUSING */
     gust__timer backoff;
-    int64_t backoff_ns; /* the last pause; 0 once something was accepted */
+    int64_t backoff_ns;   /* the last pause; 0 once something was accepted */
+    gust_tls_config *tls; /* NULL: the connections are plain; counted */
     gust_addr addr;
 };
 
@@ -241,7 +244,18 @@ int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_c
     if (l->state == ACCEPT_OFF && !l->closing && l->queue.len <= QUEUE_RESUME)
         accept_start_locked(l);
     int error = take_or_wait_locked(l, deadline, &fd);
-    return error ? error : gust__conn_adopt(fd, ret_conn);
+    if (!error)
+        error = gust__conn_adopt(fd, ret_conn);
+    if (!error && l->tls && (error = gust_tls_server(*ret_conn, l->tls)))
+        gust_conn_unref(*ret_conn);
+    return error;
+}
+
+void gust_listener_use_tls(gust_listener *l, gust_tls_config *config)
+{
+    gust_tls_config *before = l->tls;
+    l->tls = config ? gust_tls_config_ref(config) : NULL;
+    gust_tls_config_unref(before);
 }
 
 /* --- Making -------------------------------------------------------------- */
@@ -375,6 +389,7 @@ void gust_listener_unref(gust_listener *l)
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
     listener_shut(l);
+    gust_tls_config_unref(l->tls);
     free(l->queue.fds);
     free(l);
 }
