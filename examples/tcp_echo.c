@@ -1,9 +1,12 @@
-/* Echoes what it is sent, until SIGTERM or SIGINT: tcp_echo [--listen ADDR:PORT] */
+/* Echoes what it is sent, until SIGTERM or SIGINT:
+ * tcp_echo [--listen ADDR:PORT] [--tls-cert FILE --tls-key FILE] */
 #include <gust/net.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "examples/tls.h"
 
 /* Each call blocks this goroutine, never the thread. */
 static void echo(void *conn)
@@ -32,7 +35,7 @@ static int serve(void *addr)
     gust_listener *listener = NULL;
     gust_chan *signals = NULL;
     int r, signo;
-    if ((r = gust_tcp_listen(addr, NULL, &listener)) ||
+    if ((r = gust_tcp_listen(addr, NULL, &listener)) || (r = tls_listen(listener)) ||
         (r = gust_chan_new(sizeof signo, 1, &signals)) ||
         (r = gust_signal_notify(signals, SIGTERM)) || (r = gust_signal_notify(signals, SIGINT)) ||
         (r = gust_go(accept_all, gust_listener_ref(listener)))) {
@@ -51,9 +54,10 @@ static int serve(void *addr)
 int main(int argc, char **argv)
 {
     gust_addr addr;
-    bool given = argc == 3 && strcmp(argv[1], "--listen") == 0;
-    if ((argc == 1 || given) && gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
+    bool ok = tls_take_args(&argc, argv), given = argc == 3 && strcmp(argv[1], "--listen") == 0;
+    if (ok && (argc == 1 || given) &&
+        gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
         return gust_run(serve, &addr) != 0;
-    fputs("usage: tcp_echo [--listen ADDR:PORT]\n", stderr);
+    fputs("usage: tcp_echo [--listen ADDR:PORT] " TLS_USAGE "\n", stderr);
     return 2;
 }
