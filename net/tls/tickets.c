@@ -125,5 +125,7 @@ int gust__tickets_callback(SSL *ssl, unsigned char name[16], unsigned char *iv,
     }
     bool ok = use_key(&key, iv, cipher, mac, seal);
     OPENSSL_cleanse(&key, sizeof key);
-    return !ok ? -1 : newest ? 1 : 2;
+    /* A ticket of 1.3 is good for one connection: this one gets another. */
+    bool renew = !newest || SSL_version(ssl) >= TLS1_3_VERSION;
+    return !ok ? -1 : seal || !renew ? 1 : 2;
 }
