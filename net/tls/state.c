@@ -168,6 +168,15 @@ static bool may_hold_last_flight(const gust__tls *tls)
     return !tls->client && SSL_version(tls->ssl) >= TLS1_3_VERSION;
 }
 
+/* OpenSSL reports no session that was resumed with 1.2, though its ticket may be a new
+ * one. */
+static void keep_renewed_session(const gust__tls *tls)
+{
+    if (tls->client && tls->host && SSL_session_reused(tls->ssl) &&
+        SSL_version(tls->ssl) < TLS1_3_VERSION)
+        gust__sessions_put(&tls->config->sessions, tls->host, SSL_get1_session(tls->ssl));
+}
+
 static ssize_t step(gust_conn *c)
 {
     gust__tls *tls = tls_of(c);
@@ -181,6 +190,7 @@ static ssize_t step(gust_conn *c)
         n = gust__tls_fail(tls, -ECONNABORTED, "the connection ended within the handshake");
     if (n > 0) {
         tls->unflushed = may_hold_last_flight(tls);
+        keep_renewed_session(tls);
         /* Release: pairs with tls_is_open. */
         atomic_store_explicit(&tls->phase, TLS_OPEN, memory_order_release);
     }
