@@ -394,16 +394,20 @@ void gust__conn_give_back(gust_conn *c, size_t added, bool flush)
 {
     GUST__CALL();
     gust__conn_writer *wr = &c->wr;
+    gust__waiter *waiters = NULL;
     gust__lock_take(&c->lock, RANK_CONN);
     if (wr->lent) {
         wr->lent = false;
         wr->filling_len += (uint32_t)added;
+        if (wr->error || wr->discard)
+            waiters = gust__waitlist_take_all(&wr->waiters, OUTCOME_DONE);
         if (wr->error || wr->discard || wr->filling_len == 0)
             drop_filling_locked(wr);
         else if (flush || wr->wanted)
             start_locked(c);
     }
     gust__lock_drop(&c->lock);
+    gust__waiters_ready(waiters);
 }
 
 int gust__conn_room(gust_conn *c, size_t *ret_room, bool *ret_idle)
@@ -431,7 +435,9 @@ void gust__conn_spoil(gust_conn *c, int error)
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     fail_locked(&c->wr, error == -EBADF ? -ECANCELED : error);
+    gust__waiter *waiters = gust__waitlist_take_all(&c->wr.waiters, OUTCOME_DONE);
     gust__lock_drop(&c->lock);
+    gust__waiters_ready(waiters);
 }
 
 void gust__conn_raw_flush(gust_conn *c)
