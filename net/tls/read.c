@@ -106,7 +106,7 @@ static int view_move(gust__tls_view *v, size_t cap)
     size_t len = v->len;
     if (!data)
         return -ENOMEM;
-    if (len > 0)
+    if (v->data) /* and so something in it */
         memcpy(data, v->data + v->off, len);
     gust__tls_view_drop(v);
     *v = (gust__tls_view){.data = data, .cap = cap, .len = len};
