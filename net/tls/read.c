@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/blocks.h"
 #include "core/inject.h"
 #include "net/tls/tls.h"
 
@@ -59,8 +58,7 @@ static int wait_for_more(gust_conn *c, ssize_t want, gust_time deadline)
 /* At least one byte.  By the holder of rd.mutex. */
 static ssize_t read_some(gust_conn *c, void *buf, size_t len, gust_time deadline)
 {
-    gust__tls *tls = tls_of(c);
-    int error = gust__tls_handshake_locked(c, deadline);
+    int error = 0;
     while (!error) {
         ssize_t n = read_now(c, buf, len);
         if (!tls_wants(n))
@@ -68,7 +66,7 @@ static ssize_t read_some(gust_conn *c, void *buf, size_t len, gust_time deadline
         error = wait_for_more(c, n, deadline);
     }
     /* The end of what we have ended ourselves is no attack. */
-    return error == -ECONNABORTED && atomic_load(&tls->read_shut) ? 0 : error;
+    return error == -ECONNABORTED && atomic_load(&tls_of(c)->read_shut) ? 0 : error;
 }
 
 /* --- The view ---------------------------------------------------------------- */
@@ -76,7 +74,7 @@ static ssize_t read_some(gust_conn *c, void *buf, size_t len, gust_time deadline
 void gust__tls_view_drop(gust__tls_view *v)
 {
     if (v->cap == GUST_CONN_WBUF)
-        gust__block_put(v->data);
+        tls_block_put(v->data);
     else
         free(v->data);
     *v = (gust__tls_view){0};
@@ -102,7 +100,7 @@ void gust__tls_consume(gust_conn *c, size_t n)
 /* A buffer of `cap` bytes, at the front of which the view lies then. */
 static int view_move(gust__tls_view *v, size_t cap)
 {
-    char *data = cap == GUST_CONN_WBUF ? gust__block_get() : gust__malloc(cap);
+    char *data = cap == GUST_CONN_WBUF ? tls_block_get() : gust__malloc(cap);
     size_t len = v->len;
     if (!data)
         return -ENOMEM;
@@ -163,15 +161,14 @@ static bool may_have_input(gust_conn *c)
 
 static ssize_t fill_some(gust_conn *c, size_t max_view, gust_time deadline)
 {
-    gust__tls *tls = tls_of(c);
-    int error = gust__tls_handshake_locked(c, deadline);
+    int error = 0;
     while (!error) {
         ssize_t n = may_have_input(c) ? fill_now(c, max_view) : TLS_WANT_READ;
         if (!tls_wants(n))
             return n;
         error = wait_for_more(c, n, deadline);
     }
-    return error == -ECONNABORTED && atomic_load(&tls->read_shut) ? 0 : error;
+    return error == -ECONNABORTED && atomic_load(&tls_of(c)->read_shut) ? 0 : error;
 }
 
 /* --- The calls --------------------------------------------------------------- */
@@ -189,7 +186,9 @@ ssize_t gust__tls_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
 {
     if (len == 0)
         return 0;
-    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    int error = gust__tls_open(c, deadline);
+    if (!error)
+        error = gust_mutex_lock_until(&c->rd.mutex, deadline);
     if (error)
         return error;
     ssize_t n = tls_of(c)->view.len > 0 ? (ssize_t)copy_from_view(c, buf, len)
@@ -200,7 +199,9 @@ ssize_t gust__tls_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
 
 ssize_t gust__tls_fill(gust_conn *c, size_t max_view, gust_time deadline)
 {
-    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    int error = gust__tls_open(c, deadline);
+    if (!error)
+        error = gust_mutex_lock_until(&c->rd.mutex, deadline);
     if (error)
         return error;
     ssize_t n = tls_of(c)->view.len >= max_view ? -ENOBUFS : fill_some(c, max_view, deadline);

@@ -5,7 +5,6 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#include "core/blocks.h"
 #include "core/inject.h"
 #include "net/tls/tls.h"
 
@@ -90,7 +89,7 @@ static void tls_free(gust_conn *c)
     SSL_free(tls->ssl);
     gust__tls_context_unref(tls->context);
     gust_tls_config_unref(tls->config);
-    gust__block_put(tls->pending);
+    tls_block_put(tls->pending);
     gust__tls_view_drop(&tls->view);
     free(tls->host);
     free(tls);
@@ -228,10 +227,10 @@ static int wait_for_step(gust_conn *c, ssize_t want, gust_time deadline)
     return n < 0 ? wait_failed(tls, (int)n) : 0;
 }
 
-int gust__tls_handshake_locked(gust_conn *c, gust_time deadline)
+/* Under tls->shaking and rd.mutex. */
+static int shake_locked(gust_conn *c, gust_time deadline)
 {
-    gust__tls *tls = tls_of(c);
-    while (!tls_is_open(tls)) {
+    while (!tls_is_open(tls_of(c))) {
         ssize_t n = step(c);
         if (tls_wants(n))
             n = wait_for_step(c, n, deadline);
@@ -241,15 +240,28 @@ int gust__tls_handshake_locked(gust_conn *c, gust_time deadline)
     return 0;
 }
 
-int gust__tls_open(gust_conn *c, gust_time deadline)
+static int shake(gust_conn *c, gust_time deadline)
 {
-    if (tls_is_open(tls_of(c)))
-        return 0;
     int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
     if (error)
         return error;
-    error = gust__tls_handshake_locked(c, deadline);
+    error = shake_locked(c, deadline);
     gust_mutex_unlock(&c->rd.mutex);
+    return error;
+}
+
+/* Whoever waits here for another's handshake must go on when it is over, and not when
+ * the other is done with what it wanted to read: hence not rd.mutex alone. */
+int gust__tls_open(gust_conn *c, gust_time deadline)
+{
+    gust__tls *tls = tls_of(c);
+    if (tls_is_open(tls))
+        return 0;
+    int error = gust_mutex_lock_until(&tls->shaking, deadline);
+    if (error)
+        return error;
+    error = tls_is_open(tls) ? 0 : shake(c, deadline);
+    gust_mutex_unlock(&tls->shaking);
     return error;
 }
 

@@ -22,8 +22,9 @@
  * tls->mutex, for the time of a call and never across a wait: so a reader that waits
  * for bytes does not keep a writer out.
  *
- * Locks of a conn, in this order: wr.mutex, rd.mutex, tls->mutex.  rd.mutex also makes
- * sure that there is one handshake: a writer takes it for that time, before its own. */
+ * Locks of a conn, in this order: wr.mutex, rd.mutex, tls->mutex.  Before any of them
+ * comes tls->shaking, which whoever needs a handshake takes until it is done; the one
+ * that makes it holds rd.mutex as well, since it reads. */
 #ifndef GUST_NET_TLS_TLS_H
 #define GUST_NET_TLS_TLS_H
 
@@ -31,6 +32,8 @@
 #include <gust/tls.h>
 #include <openssl/ssl.h>
 
+#include "core/blocks.h"
+#include "core/call.h"
 #include "net/conn.h"
 #include "net/secure.h"
 #include "net/tls/names.h"
@@ -102,7 +105,7 @@ typedef struct gust__tls_view {
     size_t len;
 } gust__tls_view;
 
-/* FRESH: no SSL object yet.  OPEN: the handshake is done; written under rd.mutex and
+/* FRESH: no SSL object yet.  OPEN: the handshake is done; written under shaking and
  * tls->mutex, read by anyone. */
 typedef enum gust__tls_phase { TLS_FRESH, TLS_HANDSHAKE, TLS_OPEN } gust__tls_phase;
 
@@ -116,7 +119,8 @@ typedef struct gust__tls {
     _Atomic int phase;
     gust_time handshake_deadline;
 
-    gust_mutex mutex; /* everything below but the view */
+    gust_mutex shaking; /* held during the handshake */
+    gust_mutex mutex;   /* everything below but the view */
 
     /* For the time of one call of OpenSSL; engine.c. */
     gust_span in;
@@ -147,6 +151,20 @@ static inline bool tls_is_open(const gust__tls *tls)
 {
     /* Acquire: what the handshake wrote.  Pairs with its end in state.c. */
     return atomic_load_explicit(&tls->phase, memory_order_acquire) == TLS_OPEN;
+}
+
+/* The spare blocks are the P's, which could be taken from us in the middle: this code
+ * is no call of gust (layer.h). */
+static inline char *tls_block_get(void)
+{
+    GUST__CALL();
+    return gust__block_get();
+}
+
+static inline void tls_block_put(char *block)
+{
+    GUST__CALL();
+    gust__block_put(block);
 }
 
 extern const gust__layer gust__tls_layer;
@@ -188,10 +206,7 @@ int gust__tls_fail(gust__tls *tls, int error, const char *why);
 
 int gust__tls_start_server(gust_conn *c, gust_tls_config *config);
 
-/* The handshake, unless it is done; under rd.mutex. */
-int gust__tls_handshake_locked(gust_conn *c, gust_time deadline);
-
-/* The same for who has no mutex. */
+/* The handshake, unless it is done.  The caller holds no mutex. */
 int gust__tls_open(gust_conn *c, gust_time deadline);
 
 /* --- read.c, write.c, info.c ----------------------------------------------- */

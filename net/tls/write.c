@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/blocks.h"
 #include "core/inject.h"
 #include "net/tls/tls.h"
 
@@ -71,7 +70,7 @@ static int write_error_locked(gust_conn *c, size_t *ret_room, bool *ret_idle)
 
 static void drop_pending_locked(gust__tls *tls)
 {
-    gust__block_put(tls->pending);
+    tls_block_put(tls->pending);
     tls->pending = NULL;
     tls->pending_len = 0;
 }
@@ -114,7 +113,7 @@ static int push_pending(gust_conn *c, gust_time deadline)
 
 static int gather_locked(gust__tls *tls, const struct iovec *iov, int count)
 {
-    if (!tls->pending && !(tls->pending = gust__block_get()))
+    if (!tls->pending && !(tls->pending = tls_block_get()))
         return -ENOMEM;
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len > 0)
@@ -235,14 +234,14 @@ static int write_now(gust_conn *c, const struct iovec *iov, int count, size_t to
         return append_pending(c, iov, count, total, GUST_NOW);
     if (total > GUST_CONN_WBUF)
         return -EAGAIN;
-    char *whole = gust__block_get();
+    char *whole = tls_block_get();
     if (!whole)
         return -ENOMEM;
     for (size_t i = 0, at = 0; i < (size_t)count; at += iov[i++].iov_len)
         if (iov[i].iov_len > 0)
             memcpy(whole + at, iov[i].iov_base, iov[i].iov_len);
     int error = write_two_now(c, whole, total);
-    gust__block_put(whole);
+    tls_block_put(whole);
     return error;
 }
 
@@ -341,8 +340,9 @@ void gust__tls_closing(gust_conn *c)
     bool idle;
     gust_mutex_lock(&tls->mutex);
     (void)gust__conn_room(c, &room, &idle);
-    /* A peer that has gone, and so cannot be told, has missed nothing of the user's. */
-    bool only_end = tls->pending_len == 0 && room == GUST_CONN_WBUF;
+    /* A peer that has gone, and so cannot be told, has missed nothing of the user's;
+     * nor has it by a ticket. */
+    bool only_end = tls->pending_len == 0 && (room == GUST_CONN_WBUF || tls->unflushed);
     if (tls->pending_len > 0)
         (void)seal_pending_locked(c, TLS_CLOSING);
     if (tls->pending_len == 0)

@@ -26,6 +26,40 @@ TlsTest(tls, the_first_read_or_write_makes_the_handshake)
     gust_tls_config_unref(client);
 }
 
+static void read_one(void *arg)
+{
+    struct writer *r = arg;
+    CHECK_EQ(gust_conn_fill(r->conn, 4096, SOON), 4);
+    gust_conn_consume(r->conn, 4);
+    atomic_store(&r->finished, 1);
+}
+
+/* Both directions are used at once from the start: a writer that came while a reader
+ * was making the handshake does not wait until that has read something. */
+TlsTest(tls, a_writer_waits_for_the_handshake_only)
+{
+    struct ends e;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    ends_connect(&e, server, client, "localhost");
+    struct writer there = {.conn = e.client, .buf = (char *)"ping", .len = 4};
+    struct writer back = {.conn = e.server, .buf = (char *)"pong", .len = 4};
+    struct writer reads = {.conn = e.server};
+    go(read_one, &reads);
+    AWAIT_SOON(is_reading(e.server));
+    go(write_all, &back);
+    AWAIT_SOON(queue_len(&tls_of(e.server)->shaking.waiters) == 1);
+    CHECK_EQ(gust_tls_handshake(e.client, SOON), 0);
+    AWAIT_SOON(atomic_load(&back.finished));
+    hear(e.client, "pong");
+    CHECK_EQ(atomic_load(&reads.finished), 0);
+    go(write_all, &there);
+    AWAIT_SOON(atomic_load(&reads.finished) && atomic_load(&there.finished));
+    ends_close(&e);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
+}
+
 static void version_is(gust_tls_version version)
 {
     struct ends e;
@@ -317,14 +351,6 @@ static bool tls_holds_no_buffer(gust_conn *c)
 {
     gust__tls *tls = tls_of(c);
     return holds_no_buffer(c) && !tls->view.data && !tls->pending;
-}
-
-static void read_one(void *arg)
-{
-    struct writer *r = arg;
-    CHECK_EQ(gust_conn_fill(r->conn, 4096, SOON), 4);
-    gust_conn_consume(r->conn, 4);
-    atomic_store(&r->finished, 1);
 }
 
 TlsTest(tls, a_conn_that_waits_holds_no_buffer)
