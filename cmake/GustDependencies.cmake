@@ -12,6 +12,12 @@ if(NOT LIBURING_FOUND)
         "gust needs liburing 2.3 or newer.  Debian and Ubuntu: apt-get install liburing-dev")
 endif()
 
+pkg_check_modules(OPENSSL QUIET IMPORTED_TARGET openssl>=3.0)
+if(NOT OPENSSL_FOUND)
+    message(FATAL_ERROR
+        "gust needs OpenSSL 3.0 or newer.  Debian and Ubuntu: apt-get install libssl-dev")
+endif()
+
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 

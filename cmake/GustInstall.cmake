@@ -1,4 +1,4 @@
-# Libraries, public headers and gust.pc.
+# Libraries, public headers, gust.pc, and gust-tls.pc for what needs OpenSSL.
 
 get_property(libraries GLOBAL PROPERTY GUST_LIBRARIES)
 install(TARGETS ${libraries} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -15,6 +15,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/cmake/GustSafepoints.cmake
 # Static archives do not record what they need, so gust.pc must say it.
 set(GUST_PC_LIBS "")
 foreach(library IN LISTS libraries)
+    if(library STREQUAL "gust_tls")
+        continue()
+    endif()
     string(PREPEND GUST_PC_LIBS "-l${library} ")
 endforeach()
 set(GUST_PC_REQUIRES "Requires.private")
@@ -38,4 +41,5 @@ if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} AND NOT IS_ABSOLUTE ${CMAKE_INSTALL_I
     set(GUST_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/gust.pc.in ${PROJECT_BINARY_DIR}/gust.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/gust.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/gust-tls.pc.in ${PROJECT_BINARY_DIR}/gust-tls.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/gust.pc ${PROJECT_BINARY_DIR}/gust-tls.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,11 +1,14 @@
-# gust_library(<name> DEPENDS <targets...> [OBJECTS <target>])
+# gust_library(<name> [DIR <folder>] DEPENDS <targets...> [OBJECTS <target>])
 #
-# Defines gust_<name> from the sources of the folder <name> and the assembly for
-# this processor in <name>/arch/*_<processor>.S.
+# Defines gust_<name> from the sources of the folder <name>, or the other one, and the
+# assembly for this processor in <name>/arch/*_<processor>.S.
 # OBJECTS names a target whose objects, if it has any, become part of the library.
 function(gust_library name)
-    cmake_parse_arguments(arg "" "OBJECTS" "DEPENDS" ${ARGN})
+    cmake_parse_arguments(arg "" "DIR;OBJECTS" "DEPENDS" ${ARGN})
     set(dir ${PROJECT_SOURCE_DIR}/${name})
+    if(arg_DIR)
+        set(dir ${PROJECT_SOURCE_DIR}/${arg_DIR})
+    endif()
     file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c
         ${dir}/arch/*_${CMAKE_SYSTEM_PROCESSOR}.S)
     set(target gust_${name})

@@ -1,7 +1,7 @@
 /* A small HTTP server: says hello and echoes what it is sent.
  *
  *     http_echo [--listen ADDR:PORT|unix:/PATH] [--header-timeout SECONDS]
- *               [--idle-timeout SECONDS] [--debug-paths]
+ *               [--idle-timeout SECONDS] [--debug-paths] [--tls-cert FILE --tls-key FILE]
  *
  *     GET  /       Hello, World!
  *     POST /echo   the request's body, of any length, as it comes in
@@ -14,7 +14,7 @@
  *     GET  /block?ms=N   sleeps in plain usleep(3)
  *     GET  /spin?ms=N    burns CPU
  *
- * SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish.  A
+ * SIGHUP reads the certificate again.  SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish.  A
  * second one ends it at once. */
 #include <gust/chan.h>
 #include <gust/http.h>
@@ -28,14 +28,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "examples/tls.h"
+
 static const char usage[] =
     "usage: http_echo [--listen ADDR:PORT|unix:/PATH] [--header-timeout SECONDS]\n"
-    "                 [--idle-timeout SECONDS] [--debug-paths]\n"
+    "                 [--idle-timeout SECONDS] [--debug-paths] " TLS_USAGE "\n"
     "  --listen ADDR:PORT        numbers, as 0.0.0.0:80, [::1]:80 or :80 (127.0.0.1:8080)\n"
     "  --listen unix:/PATH       a Unix socket; unix:@NAME: an abstract one\n"
     "  --header-timeout SECONDS  for a client to send a request's header (10)\n"
     "  --idle-timeout SECONDS    between two requests of a connection (60)\n"
     "  --debug-paths             /block?ms=N sleeps, /spin?ms=N burns CPU, unannounced\n"
+    "  --tls-cert, --tls-key     PEM files: serves HTTPS; SIGHUP reads them again\n"
     "A listening socket that is passed by LISTEN_FDS (socket activation) goes before --listen.\n";
 
 #define DEBUG_MS_MAX 60000
@@ -190,7 +193,10 @@ static void announce(gust_listener *listener)
     int procs = gust_maxprocs();
 
     gust_listener_addr(listener, &addr);
-    printf("http_echo: %s%s (%s, %d P%s)\n", addr.any.sa_family == AF_UNIX ? "" : "http://",
+    printf("http_echo: %s%s (%s, %d P%s)\n",
+           addr.any.sa_family == AF_UNIX ? ""
+           : tls_identity.cert_file      ? "https://"
+                                         : "http://",
            gust_addr_format(&addr, text), gust_netpoll_name(), procs, procs == 1 ? "" : "s");
     fflush(stdout);
 }
@@ -203,6 +209,8 @@ static int open_listener(const gust_addr *addr, gust_listener **ret_listener)
     if (r < 0)
         fprintf(stderr, "http_echo: cannot listen on %s: %s\n", gust_addr_format(addr, text),
                 strerror(-r));
+    if (r == 0 && (r = tls_listen(*ret_listener)) < 0)
+        gust_listener_close(*ret_listener);
     return r;
 }
 
@@ -282,7 +290,7 @@ int main(int argc, char **argv)
         fputs(usage, stdout);
         return 0;
     }
-    if (!parse_args(argc, argv, &config)) {
+    if (!tls_take_args(&argc, argv) || !parse_args(argc, argv, &config)) {
         fputs(usage, stderr);
         return 2;
     }

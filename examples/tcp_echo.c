@@ -1,9 +1,12 @@
-/* Echoes what it is sent, until SIGTERM or SIGINT: tcp_echo [--listen ADDR:PORT|unix:/PATH] */
+/* Echoes what it is sent, until SIGTERM or SIGINT:
+ * tcp_echo [--listen ADDR:PORT|unix:/PATH] [--tls-cert FILE --tls-key FILE] */
 #include <gust/inherit.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "examples/tls.h"
 
 /* Each call blocks this goroutine, never the thread.  What has arrived is sent from
  * where it lies; a connection that waits holds no buffer. */
@@ -32,7 +35,7 @@ static int serve(void *addr)
     gust_listener *listener = NULL;
     gust_chan *signals = NULL;
     int r, signo;
-    if ((r = gust_listen_activated(addr, &listener)) ||
+    if ((r = gust_listen_activated(addr, &listener)) || (r = tls_listen(listener)) ||
         (r = gust_chan_new(sizeof signo, 1, &signals)) ||
         (r = gust_signal_notify(signals, SIGTERM)) || (r = gust_signal_notify(signals, SIGINT)) ||
         (r = gust_go(accept_all, gust_listener_ref(listener)))) {
@@ -51,9 +54,12 @@ static int serve(void *addr)
 int main(int argc, char **argv)
 {
     gust_addr addr;
-    bool given = argc == 3 && strcmp(argv[1], "--listen") == 0;
-    if ((argc == 1 || given) && gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
+    bool ok = tls_take_args(&argc, argv), given = argc == 3 && strcmp(argv[1], "--listen") == 0;
+    if (ok && (argc == 1 || given) &&
+        gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
         return gust_run(serve, &addr) != 0;
-    fputs("usage: tcp_echo [--listen ADDR:PORT|unix:/PATH]  (LISTEN_FDS goes before it)\n", stderr);
+    fputs("usage: tcp_echo [--listen ADDR:PORT|unix:/PATH] " TLS_USAGE "\n"
+          "(LISTEN_FDS goes before --listen)\n",
+          stderr);
     return 2;
 }

@@ -124,6 +124,11 @@ int64_t gust_http_request_content_length(const gust_http_request *req)
     return req->head->chunked ? -1 : (int64_t)req->head->content_length;
 }
 
+gust_conn *gust_http_request_conn(const gust_http_request *req)
+{
+    return req->hc->conn;
+}
+
 void gust_http_request_remote_addr(const gust_http_request *req, gust_addr *ret_addr)
 {
     gust_conn_remote_addr(req->hc->conn, ret_addr);

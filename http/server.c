@@ -70,6 +70,7 @@ static void server_unref(gust_http_server *s)
         return;
     gust_chan_unref(s->drained);
     gust_chan_unref(s->stopped);
+    gust_tls_config_unref(s->options.tls);
     free(s);
 }
 
@@ -121,6 +122,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
         goto unref_drained;
     s->options = *options;
     fill_in_defaults(&s->options);
+    if (s->options.tls)
+        gust_tls_config_ref(s->options.tls);
     atomic_init(&s->refs, 1);
     atomic_init(&s->draining, false);
     LIST_INIT(&s->conns);
@@ -189,10 +192,19 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
     return hc;
 }
 
+/* Before anybody else knows of the connection.  The handshake is for its goroutine:
+ * the first read makes it. */
+static bool secure(const gust_http_server *s, gust_conn *conn)
+{
+    int r = s->options.tls ? gust_tls_server(conn, s->options.tls) : 0;
+
+    return r == 0 || r == -EALREADY; /* by its listener */
+}
+
 /* Memory is short when this fails: the client is let go without an answer. */
 static void start_conn(gust_http_server *s, gust_conn *conn)
 {
-    struct http_conn *hc = conn_new(s, conn);
+    struct http_conn *hc = secure(s, conn) ? conn_new(s, conn) : NULL;
 
     if (hc)
         gust__http_conn_start(hc);

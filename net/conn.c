@@ -56,6 +56,8 @@ void gust__conn_free(gust_conn *c)
     gust__conn_drop_view(c);
     gust__block_put(c->wr.filling);
     free(c->proxy);
+    if (c->layer)
+        c->layer->free(c);
     free(c);
 }
 
@@ -94,6 +96,9 @@ void gust_conn_unref(gust_conn *c)
 
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline)
 {
+    int refused = conn_layer(c) ? c->layer->shutdown(c, how, deadline) : 0;
+    if (refused)
+        return refused;
     GUST__CALL();
     if (how != SHUT_RD) {
         int error = gust_conn_drain(c, deadline);
@@ -144,6 +149,8 @@ static int close_end(gust_conn *c, gust_time deadline, int *ret_error)
     /* Whoever holds one of these has been told to leave, and nobody who comes later
      * stays. */
     gust_mutex_lock(&c->wr.mutex);
+    if (c->layer)
+        c->layer->closing(c);
     *ret_error = close_drain(c, deadline);
     gust_mutex_lock(&c->rd.mutex);
     int lingering = -1;

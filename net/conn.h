@@ -22,6 +22,7 @@
 #include "core/netpoll.h"
 #include "core/parked.h"
 #include "core/waitq.h"
+#include "net/layer.h"
 
 /* A lasting deadline of one side (conn_deadline.c), beside that of each call: the
  * earlier of the two counts.  Under the conn's lock. */
@@ -78,6 +79,7 @@ typedef struct gust__conn_writer {
     uint8_t zerocopy; /* gust__zerocopy; of the mutex's holder */
     bool busy;        /* one of the two sends is under way */
     bool wanted;      /* flush was asked for meanwhile */
+    bool lent;        /* a layer writes behind filling_len: the block stays where it is */
     bool discard;     /* nothing more is to be sent, whatever is in the blocks */
     int error;        /* of a send; stays */
 } gust__conn_writer;
@@ -91,18 +93,26 @@ typedef enum gust__zerocopy {
 
 struct gust_conn {
     _Atomic uint32_t refs;
-    gust__lock lock; /* RANK_CONN */
-    bool closing;    /* under lock */
-    bool lingers;    /* closing the descriptor waits.  The same */
-    bool abandoned;  /* no reference is left: the send under way frees the conn */
-    bool is_unix;    /* a short receive does not mean that nothing is left: it may have
+    gust__lock lock;          /* RANK_CONN */
+    bool closing;             /* under lock */
+    bool lingers;             /* closing the descriptor waits.  The same */
+    bool abandoned;           /* no reference is left: the send under way frees the conn */
+    bool is_unix;             /* a short receive does not mean that nothing is left: it may have
                         ended behind descriptors */
-    gust__fd fd;     /* .fd is -1 once closed */
+    gust__fd fd;              /* .fd is -1 once closed */
+    const gust__layer *layer; /* NULL: what the user reads and writes is what goes over the wire */
+    void *layer_state;        /* the layer's */
     struct gust_proxy_header *proxy; /* const once others know the conn; NULL: none came */
     gust__conn_reader rd;
     gust__conn_writer wr;
     gust__conn_park park;
 };
+
+/* NULL nearly always, and predicted so. */
+static inline const gust__layer *conn_layer(const gust_conn *c)
+{
+    return __builtin_expect(c->layer != NULL, 0) ? c->layer : NULL;
+}
 
 /* Makes a conn of a connected or connecting socket.  Owns fd in every case: on
  * failure it is closed.  Errors: -ENOMEM. */

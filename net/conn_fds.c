@@ -78,6 +78,8 @@ ssize_t gust_conn_send_fds(gust_conn *c, const void *buf, size_t len, const int 
                            gust_time deadline)
 {
     GUST__CALL();
+    if (c->layer)
+        return -EOPNOTSUPP;
     if (count > GUST_FDS_MAX || len > SSIZE_MAX || (len == 0 && count > 0))
         return -EINVAL;
     int error = gust_mutex_lock_until(&c->wr.mutex, deadline);
@@ -123,6 +125,8 @@ ssize_t gust_conn_recv_fds(gust_conn *c, void *buf, size_t len, gust_fds *fds, g
     GUST__CALL();
     fds->count = 0;
     fds->truncated = false;
+    if (c->layer)
+        return -EOPNOTSUPP;
     if (len == 0)
         return 0;
     int error = gust_mutex_lock_until(&c->rd.mutex, deadline);

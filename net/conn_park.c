@@ -66,6 +66,25 @@ static int go_now(void (*fn)(void *arg), void *arg, const void *caller)
                                    .spawn_pc = caller});
 }
 
+/* By the holder of rd.mutex; the layer's code runs outside of every call. */
+static bool has_input(gust_conn *c)
+{
+    return c->rd.len > 0 || c->rd.error || (conn_layer(c) && c->layer->has_input(c));
+}
+
+static int wait_or_go(gust_conn *c, bool now, const void *caller)
+{
+    GUST__CALL();
+    if (now) {
+        gust_mutex_unlock(&c->rd.mutex); /* nobody else uses the conn, but to close it */
+        return go_now(c->park.fn, c->park.arg, caller);
+    }
+    int error = start(c, caller);
+    if (error)
+        gust_mutex_unlock(&c->rd.mutex);
+    return error;
+}
+
 static int on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline,
                     const void *caller)
 {
@@ -75,32 +94,20 @@ static int on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time de
     error = gust_mutex_lock_until(&c->rd.mutex, GUST_NOW);
     if (error)
         return error == -EAGAIN ? -EBUSY : error;
-    if (c->rd.len > 0 || c->rd.error) {
-        gust_mutex_unlock(&c->rd.mutex);
-        return go_now(fn, arg, caller);
-    }
     c->park.fn = fn;
     c->park.arg = arg;
     c->park.deadline = deadline;
-    error = start(c, caller);
-    if (error)
-        gust_mutex_unlock(&c->rd.mutex);
-    return error;
+    return wait_or_go(c, has_input(c), caller);
 }
 
 int gust_conn_on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline)
 {
-    GUST__CALL();
     return on_input(c, fn, arg, deadline, __builtin_return_address(0));
 }
 
 int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline)
 {
-    int error;
-    {
-        GUST__CALL();
-        error = on_input(c, fn, arg, deadline, __builtin_return_address(0));
-    }
+    int error = on_input(c, fn, arg, deadline, __builtin_return_address(0));
     if (error)
         return error;
     gust_goexit();

@@ -43,14 +43,27 @@ void gust__conn_drop_view(gust_conn *c)
     c->rd.cap = c->rd.off = c->rd.len = 0;
 }
 
-gust_span gust_conn_view(const gust_conn *c)
+gust_span gust__conn_raw_view(const gust_conn *c)
 {
     if (c->rd.len == 0)
         return (gust_span){.data = "", .len = 0};
     return (gust_span){.data = view_data(&c->rd), .len = c->rd.len};
 }
 
+gust_span gust_conn_view(const gust_conn *c)
+{
+    return conn_layer(c) ? c->layer->view(c) : gust__conn_raw_view(c);
+}
+
 void gust_conn_consume(gust_conn *c, size_t n)
+{
+    if (conn_layer(c))
+        c->layer->consume(c, n);
+    else
+        gust__conn_raw_consume(c, n);
+}
+
+void gust__conn_raw_consume(gust_conn *c, size_t n)
 {
     GUST__CALL();
     if (n > c->rd.len)
@@ -110,12 +123,14 @@ static size_t copy_from_view(gust_conn *c, void *buf, size_t len)
 {
     size_t n = min_size(len, c->rd.len);
     memcpy(buf, view_data(&c->rd), n);
-    gust_conn_consume(c, n);
+    gust__conn_raw_consume(c, n);
     return n;
 }
 
 ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
 {
+    if (conn_layer(c))
+        return c->layer->read(c, buf, len, deadline);
     GUST__CALL();
     if (len == 0)
         return 0;
@@ -237,8 +252,16 @@ static ssize_t fill_more(gust_conn *c, size_t max_view, gust_time deadline)
     return error ? error : fill_tail(c, max_view, deadline);
 }
 
+ssize_t gust__conn_raw_fill(gust_conn *c, gust_time deadline)
+{
+    GUST__CALL();
+    return fill_empty(c, LARGE_BUF, deadline);
+}
+
 ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline)
 {
+    if (conn_layer(c))
+        return c->layer->fill(c, max_view, deadline);
     GUST__CALL();
     int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
     if (error)

@@ -1,14 +1,16 @@
 /* Pieces, lines and numbers: all on fill, view, consume and append, so that they
- * work on whatever these work on.  No buffer beside the conn's own is kept: a reader
+ * work on whatever these work on, and none is a call of its own (GUST__CALL), which no
+ * code of TLS may run in.  No buffer beside the conn's own is kept: a reader
  * object would be one more place where bytes can be. */
 #include <gust/text.h>
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/blocks.h"
-#include "core/call.h"
+#include "core/inject.h"
 
 #define FORMAT_ON_STACK 512
 
@@ -35,7 +37,6 @@ static size_t view_max(size_t len)
 
 ssize_t gust_conn_peek(gust_conn *c, size_t len, gust_time deadline, gust_span *ret_bytes)
 {
-    GUST__CALL();
     int error;
     while (gust_conn_view(c).len < len)
         if ((error = more(c, view_max(len), deadline)))
@@ -46,7 +47,6 @@ ssize_t gust_conn_peek(gust_conn *c, size_t len, gust_time deadline, gust_span *
 
 ssize_t gust_conn_read_full(gust_conn *c, void *buf, size_t len, size_t *got, gust_time deadline)
 {
-    GUST__CALL();
     size_t none = 0;
     if (!got)
         got = &none;
@@ -64,7 +64,6 @@ ssize_t gust_conn_read_full(gust_conn *c, void *buf, size_t len, size_t *got, gu
 ssize_t gust_conn_read_until(gust_conn *c, char delim, size_t max, gust_time deadline,
                              gust_span *ret_piece)
 {
-    GUST__CALL();
     for (size_t seen = 0;;) {
         gust_span view = gust_conn_view(c);
         size_t end = view.len < max ? view.len : max;
@@ -116,7 +115,7 @@ ssize_t gust_conn_read_be(gust_conn *c, size_t size, gust_time deadline, uint64_
 /* What did not fit the stack. */
 static ssize_t print_long(gust_conn *c, gust_time deadline, const char *format, va_list args)
 {
-    char *block = gust__block_get();
+    char *block = gust__malloc(GUST__BLOCK_SIZE);
     if (!block)
         return -ENOMEM;
     int n = vsnprintf(block, GUST__BLOCK_SIZE, format, args);
@@ -124,13 +123,12 @@ static ssize_t print_long(gust_conn *c, gust_time deadline, const char *format, 
     ssize_t result = n < 0                   ? -EINVAL
                      : n >= GUST__BLOCK_SIZE ? -EMSGSIZE
                                              : gust_conn_append(c, block, (size_t)n, deadline);
-    gust__block_put(block);
+    free(block);
     return result;
 }
 
 ssize_t gust_conn_vprintf(gust_conn *c, gust_time deadline, const char *format, va_list args)
 {
-    GUST__CALL();
     char text[FORMAT_ON_STACK];
     va_list again;
     va_copy(again, args);

@@ -46,8 +46,8 @@ static void send_rest_locked(gust_conn *c)
 static void start_locked(gust_conn *c)
 {
     gust__conn_writer *wr = &c->wr;
-    wr->wanted = wr->busy;
-    if (wr->busy || wr->filling_len == 0)
+    wr->wanted = wr->busy || wr->lent;
+    if (wr->wanted || wr->filling_len == 0)
         return;
     wr->sending = wr->filling;
     wr->sending_len = wr->filling_len;
@@ -60,6 +60,8 @@ static void start_locked(gust_conn *c)
 
 static void drop_filling_locked(gust__conn_writer *wr)
 {
+    if (wr->lent)
+        return; /* gust__conn_give_back sees to it */
     gust__block_put(wr->filling);
     wr->filling = NULL;
     wr->filling_len = 0;
@@ -318,11 +320,13 @@ static int sum_lengths(const struct iovec *iov, int count, size_t *ret_total)
 static ssize_t write_pieces(gust_conn *c, const struct iovec *iov, int count, gust_time deadline,
                             bool flush)
 {
-    GUST__CALL();
     size_t total;
     int error = sum_lengths(iov, count, &total);
     if (error || total == 0)
         return error;
+    if (conn_layer(c))
+        return c->layer->write(c, iov, count, total, deadline, flush);
+    GUST__CALL();
     error = gust_mutex_lock_until(&c->wr.mutex, deadline);
     if (error)
         return error;
@@ -354,6 +358,9 @@ ssize_t gust_conn_append(gust_conn *c, const void *buf, size_t len, gust_time de
 
 int gust_conn_flush(gust_conn *c)
 {
+    int refused = conn_layer(c) ? c->layer->flush(c, GUST_NOW) : 0;
+    if (refused)
+        return refused;
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     int error = check_locked(c);
@@ -365,6 +372,9 @@ int gust_conn_flush(gust_conn *c)
 
 int gust_conn_drain(gust_conn *c, gust_time deadline)
 {
+    int refused = conn_layer(c) ? c->layer->flush(c, deadline) : 0;
+    if (refused)
+        return refused;
     GUST__CALL();
     int error = gust_mutex_lock_until(&c->wr.mutex, deadline);
     if (error)
@@ -374,4 +384,102 @@ int gust_conn_drain(gust_conn *c, gust_time deadline)
     gust__lock_drop(&c->lock);
     gust_mutex_unlock(&c->wr.mutex);
     return error;
+}
+
+/* --- For layers (layer.h) -------------------------------------------------- */
+
+int gust__conn_lend(gust_conn *c, bool closer, gust__loan *ret_loan)
+{
+    GUST__CALL();
+    gust__conn_writer *wr = &c->wr;
+    int error = 0;
+    gust__lock_take(&c->lock, RANK_CONN);
+    if (c->closing && !closer) {
+        error = -EBADF;
+    } else if (wr->error || wr->discard) {
+        *ret_loan = (gust__loan){0};
+    } else if (!wr->filling && !(wr->filling = gust__block_get())) {
+        error = -ENOMEM;
+    } else {
+        wr->lent = true;
+        *ret_loan = (gust__loan){wr->filling + wr->filling_len, GUST_CONN_WBUF - wr->filling_len};
+    }
+    gust__lock_drop(&c->lock);
+    return error;
+}
+
+void gust__conn_give_back(gust_conn *c, size_t added, bool flush)
+{
+    GUST__CALL();
+    gust__conn_writer *wr = &c->wr;
+    gust__waiter *waiters = NULL;
+    gust__lock_take(&c->lock, RANK_CONN);
+    if (wr->lent) {
+        wr->lent = false;
+        wr->filling_len += (uint32_t)added;
+        if (wr->error || wr->discard)
+            waiters = gust__waitlist_take_all(&wr->waiters, OUTCOME_DONE);
+        if (wr->error || wr->discard || wr->filling_len == 0)
+            drop_filling_locked(wr);
+        else if (flush || wr->wanted)
+            start_locked(c);
+    }
+    gust__lock_drop(&c->lock);
+    gust__waiters_ready(waiters);
+}
+
+int gust__conn_room(gust_conn *c, size_t *ret_room, bool *ret_idle)
+{
+    GUST__CALL();
+    gust__lock_take(&c->lock, RANK_CONN);
+    int error = check_locked(c);
+    *ret_room = GUST_CONN_WBUF - c->wr.filling_len;
+    *ret_idle = !c->wr.busy;
+    gust__lock_drop(&c->lock);
+    return error;
+}
+
+int gust__conn_wait_room(gust_conn *c, size_t len, gust_time deadline)
+{
+    GUST__CALL();
+    gust__lock_take(&c->lock, RANK_CONN);
+    int error = wait_room_locked(c, len, deadline);
+    gust__lock_drop(&c->lock);
+    return error;
+}
+
+void gust__conn_spoil(gust_conn *c, int error)
+{
+    GUST__CALL();
+    gust__lock_take(&c->lock, RANK_CONN);
+    fail_locked(&c->wr, error == -EBADF ? -ECANCELED : error);
+    gust__waiter *waiters = gust__waitlist_take_all(&c->wr.waiters, OUTCOME_DONE);
+    gust__lock_drop(&c->lock);
+    gust__waiters_ready(waiters);
+}
+
+void gust__conn_raw_flush(gust_conn *c)
+{
+    GUST__CALL();
+    gust__lock_take(&c->lock, RANK_CONN);
+    start_locked(c);
+    gust__lock_drop(&c->lock);
+}
+
+void gust__conn_send_now(gust_conn *c, bool dispensable)
+{
+    GUST__CALL();
+    gust__conn_writer *wr = &c->wr;
+    gust__lock_take(&c->lock, RANK_CONN);
+    if (!wr->busy && !wr->lent && wr->filling_len > 0) {
+        ssize_t n = send(c->fd.fd, wr->filling, wr->filling_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        bool failed = n < 0 && errno != EAGAIN && errno != EINTR;
+        if (n > 0) {
+            wr->filling_len -= (uint32_t)n;
+            memmove(wr->filling, wr->filling + n, wr->filling_len);
+        }
+        if (wr->filling_len == 0 || (failed && dispensable))
+            drop_filling_locked(wr);
+    }
+    gust__lock_drop(&c->lock);
 }

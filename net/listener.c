@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gust/tls.h>
+
 #include "core/inject.h"
 #include "core/sched.h"
 #include "net/conn.h"
@@ -51,7 +53,8 @@ struct gust_listener {
     gust__waitlist acceptors; /* empty unless the queue is; waiter.elem: an int for the fd */
     gust__waitlist closers;   /* waits for state to leave ON and PAUSING */
     gust__timer backoff;
-    int64_t backoff_ns; /* the last pause; 0 once something was accepted */
+    int64_t backoff_ns;   /* the last pause; 0 once something was accepted */
+    gust_tls_config *tls; /* NULL: the connections are plain; counted */
     gust_addr addr;
     int type;               /* SOCK_STREAM or SOCK_SEQPACKET */
     gust__unix_path *path;  /* the file that goes with it, or NULL */
@@ -259,8 +262,11 @@ int gust__listener_take(gust_listener *l, gust_time deadline, gust_conn **ret_co
 int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_conn)
 {
     GUST__CALL();
-    return l->gate ? gust__proxy_gate_accept(l->gate, deadline, ret_conn)
-                   : gust__listener_take(l, deadline, ret_conn);
+    int error = l->gate ? gust__proxy_gate_accept(l->gate, deadline, ret_conn)
+                        : gust__listener_take(l, deadline, ret_conn);
+    if (!error && l->tls && (error = gust_tls_server(*ret_conn, l->tls)))
+        gust_conn_unref(*ret_conn);
+    return error;
 }
 
 void gust_listener_proxy_stats(gust_listener *l, gust_proxy_stats *ret_stats)
@@ -268,6 +274,13 @@ void gust_listener_proxy_stats(gust_listener *l, gust_proxy_stats *ret_stats)
     *ret_stats = (gust_proxy_stats){.with_header = 0};
     if (l->gate)
         gust__proxy_gate_stats(l->gate, ret_stats);
+}
+
+void gust_listener_use_tls(gust_listener *l, gust_tls_config *config)
+{
+    gust_tls_config *before = l->tls;
+    l->tls = config ? gust_tls_config_ref(config) : NULL;
+    gust_tls_config_unref(before);
 }
 
 /* --- Making -------------------------------------------------------------- */
@@ -417,6 +430,7 @@ void gust_listener_unref(gust_listener *l)
         return;
     listener_shut(l);
     gust__proxy_gate_free(l->gate);
+    gust_tls_config_unref(l->tls);
     free(l->queue.fds);
     free(l);
 }

@@ -23,7 +23,7 @@ def first_example_is_tcp_echo():
     shown = blocks(read("README.md"), "c")[0]
     program = read("examples/tcp_echo.c")
     assert shown in program, "README's first example is not in examples/tcp_echo.c"
-    assert len(program.splitlines()) < 60, "tcp_echo.c is no longer under 60 lines"
+    assert len(program.splitlines()) < 70, "tcp_echo.c is no longer under 70 lines"
 
 
 def other_examples_compile():

@@ -22,6 +22,7 @@
 
 #include <gust/base.h>
 #include <gust/net.h>
+#include <gust/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -59,6 +60,11 @@ typedef void gust_http_handler(gust_http_request *req, gust_http_response *res, 
 typedef struct gust_http_server_options {
     gust_http_handler *handler;
     void *arg; /* passed to every call of the handler */
+
+    /* Serves HTTPS: each connection makes its handshake in its own goroutine, within
+     * the header timeout and the handshake's own.  NULL: plain HTTP, or what the
+     * listener has been told by gust_listener_use_tls.  The server takes a reference. */
+    gust_tls_config *tls;
 
     size_t request_line_max;    /* bytes without the line end; beyond: 414 */
     size_t header_bytes_max;    /* request line, fields and line ends; beyond: 431 */
@@ -165,6 +171,10 @@ bool gust_http_request_keep_alive(const gust_http_request *req);
 
 /* The length of the body: 0 without one, -1 if it is chunked. */
 int64_t gust_http_request_content_length(const gust_http_request *req);
+
+/* The connection, for gust_tls_info_read and the like; not to be read, written or
+ * closed. */
+gust_conn *gust_http_request_conn(const gust_http_request *req);
 
 void gust_http_request_remote_addr(const gust_http_request *req, gust_addr *ret_addr);
 

@@ -64,7 +64,8 @@ typedef struct gust_fds {
  * -ECANCELED the stream is whole if the call's first byte was not sent: then nothing
  * of it was, and the call can be made again, else gust_conn_write gives the error
  * too; -EINVAL: no bytes, or too many descriptors; -EBADF also if one of them is not
- * open; -ETOOMANYREFS: too many descriptors are on their way. */
+ * open; -ETOOMANYREFS: too many descriptors are on their way; -EOPNOTSUPP: the conn has
+ * TLS, as for recv_fds. */
 ssize_t gust_conn_send_fds(gust_conn *c, const void *buf, size_t len, const int *fds, size_t count,
                            gust_time deadline);
 

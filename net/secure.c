@@ -1,0 +1,34 @@
+/* The part of <gust/tls.h> that needs no OpenSSL: so that listeners and HTTP can
+ * serve TLS, and a program that does not use it need not link it.  What does the
+ * work is reached through the configuration and the conn. */
+#include <gust/tls.h>
+
+#include "net/conn.h"
+#include "net/secure.h"
+
+gust_tls_config *gust_tls_config_ref(gust_tls_config *config)
+{
+    gust__tls_base *base = (gust__tls_base *)config;
+    /* Relaxed: whoever adds a reference has one. */
+    atomic_fetch_add_explicit(&base->refs, 1, memory_order_relaxed);
+    return config;
+}
+
+void gust_tls_config_unref(gust_tls_config *config)
+{
+    gust__tls_base *base = (gust__tls_base *)config;
+    /* Release and acquire: what every owner did comes before the free.  Pairs with
+     * itself. */
+    if (base && atomic_fetch_sub_explicit(&base->refs, 1, memory_order_acq_rel) == 1)
+        base->destroy(config);
+}
+
+int gust_tls_server(gust_conn *c, gust_tls_config *config)
+{
+    return c->layer ? -EALREADY : ((gust__tls_base *)config)->server(c, config);
+}
+
+int gust_tls_handshake(gust_conn *c, gust_time deadline)
+{
+    return c->layer ? c->layer->handshake(c, deadline) : -EINVAL;
+}

@@ -1,0 +1,114 @@
+/* HTTPS: the server's option, and what a handler can learn of the connection. */
+#include "tests/http/site.h"
+#include "tests/net/tls_test.h"
+
+static void handle(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_tls_info info;
+    int r = gust_tls_info_read(gust_http_request_conn(req), &info);
+    (void)arg;
+    gust_http_reply(res, 200, "text/plain", r ? "plain" : info.server_name,
+                    strlen(r ? "plain" : info.server_name));
+}
+
+static void ask(gust_conn *c, const char *expected)
+{
+    char answer[1024] = "";
+    size_t len = 0;
+    say(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (!strstr(answer, "\r\n\r\n") || !strstr(answer, expected)) {
+        ssize_t n = gust_conn_read(c, answer + len, sizeof answer - 1 - len, SOON);
+        CHECK(n > 0);
+        len += (size_t)n;
+        answer[len] = '\0';
+    }
+    CHECK_EQ(strncmp(answer, "HTTP/1.1 200 OK\r\n", 17), 0);
+}
+
+TlsTest(http_tls, requests_are_served)
+{
+    struct site site;
+    gust_conn *c;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    site_start(&site, &(gust_http_server_options){.handler = handle, .tls = server});
+    gust_tls_config_unref(server); /* the server has its own reference */
+    CHECK_EQ(gust_tls_dial(&site.addr, "localhost", client, SOON, &c), 0);
+    for (int i = 0; i < 10; i++)
+        ask(c, "localhost");
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    site_stop(&site);
+    gust_tls_config_unref(client);
+}
+
+TlsTest(http_tls, a_shutdown_ends_idle_connections_cleanly)
+{
+    struct site site;
+    gust_conn *c;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    site_start(&site, &(gust_http_server_options){.handler = handle, .tls = server});
+    CHECK_EQ(gust_tls_dial(&site.addr, "localhost", client, SOON, &c), 0);
+    ask(c, "localhost");
+    site_stop(&site);
+    CHECK_EQ(gust_conn_read(c, &(char){0}, 1, SOON), 0);
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
+}
+
+TlsTest(http_tls, a_listener_may_have_seen_to_it)
+{
+    struct site site;
+    gust_conn *c;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    memset(&site, 0, sizeof site);
+    site.listener = listen_on("127.0.0.1:0", &site.addr);
+    gust_listener_use_tls(site.listener, server);
+    CHECK_EQ(gust_http_server_new(&(gust_http_server_options){.handler = handle, .tls = server},
+                                  &site.server),
+             0);
+    gust_waitgroup_add(&site.serving, 1);
+    go(site_serve, &site);
+    CHECK_EQ(gust_tls_dial(&site.addr, "localhost", client, SOON, &c), 0);
+    ask(c, "localhost");
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    site_stop(&site);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
+}
+
+TlsTest(http_tls, without_it_connections_are_plain)
+{
+    struct site site;
+    make_files();
+    site_start(&site, &(gust_http_server_options){.handler = handle});
+    gust_conn *c = dial_to(&site.addr);
+    ask(c, "plain");
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    site_stop(&site);
+}
+
+/* A client that says nothing, and one that speaks plain HTTP, are let go. */
+TlsTest(http_tls, whoever_makes_no_handshake_is_let_go)
+{
+    struct site site;
+    make_files();
+    gust_tls_config *server = server_config();
+    site_start(&site, &(gust_http_server_options){
+                          .handler = handle, .tls = server, .header_timeout_ns = 20 * GUST_MS});
+    gust_conn *silent = dial_to(&site.addr), *plain = dial_to(&site.addr);
+    CHECK(gust_conn_write(plain, "GET / HTTP/1.1\r\n\r\n", 18, SOON) != 0);
+    ssize_t n;
+    char buf[64];
+    do
+        n = gust_conn_read(plain, buf, sizeof buf, SOON);
+    while (n > 0);
+    CHECK(n == 0 || n == -ECONNRESET);
+    CHECK_EQ(gust_conn_read(silent, buf, sizeof buf, SOON), 0);
+    gust_conn_close(plain, SOON);
+    gust_conn_close(silent, SOON);
+    site_stop(&site);
+    gust_tls_config_unref(server);
+}
