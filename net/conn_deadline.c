@@ -67,6 +67,8 @@ static int wait_once(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline
                      gust_time deadline, bool *ret_again)
 {
     gust__conn_limit *limit = limit_of(c, slot);
+    /* Such a send is ended by a reset (core/uring_zerocopy.c). */
+    const bool resets = op->flags & GUST__OP_ZEROCOPY;
     *ret_again = false;
     gust__lock_take(&c->lock, RANK_CONN);
     bool closing = c->closing;
@@ -81,7 +83,7 @@ static int wait_once(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline
         return closing ? -EBADF : -ETIMEDOUT;
 
     int res = gust__op_wait(op, d, deadline);
-    if (res == -ETIMEDOUT && is_dead(c->fd.fd))
+    if (res == -ETIMEDOUT && !resets && is_dead(c->fd.fd))
         res = -ECONNRESET;
 
     gust__lock_take(&c->lock, RANK_CONN);

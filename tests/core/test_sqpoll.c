@@ -2,10 +2,15 @@
  * when that thread sleeps, is shared, or serves a ring whose P changes hands.  What
  * the mode has in common with the others is tested by running all tests with it. */
 #include <dirent.h>
-#include <poll.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "core/netpoll_uring.h"
 #include "core/sched.h"
+#include "tests/core/child.h"
 #include "tests/core/sockets.h"
 
 static char log_text[1024];
@@ -155,6 +160,72 @@ Test(sqpoll, a_thread_that_sleeps_is_woken)
     setenv("GUST_SQPOLL_IDLE_MS", "1", 1);
     setenv("GUST_MAXPROCS", "1", 1);
     test_run(asleep_main, NULL);
+}
+
+/* --- Without a system call ----------------------------------------------------- */
+
+/* From now on, in all threads: who enters a ring ends the process. */
+static void forbid_enter(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), 0);
+}
+
+static _Atomic int finished;
+
+static void count_finished(gust__op *op)
+{
+    CHECK_EQ(op->res, 1);
+    finished++;
+}
+
+/* One byte, sent and received while this goroutine keeps the P busy. */
+static void exchange_byte(pair *p, char byte)
+{
+    char got = 0;
+    gust__op in = op_recv(&p->a, &got, 1), out = op_send(&p->b, &byte, 1);
+    in.done = out.done = count_finished;
+    finished = 0;
+    gust__op_start(&in);
+    gust__op_start(&out);
+    AWAIT(finished == 2);
+    CHECK_EQ(got, byte);
+}
+
+/* In a call the P cannot be taken away; who took it would find nothing to run, and
+ * sleep in the ring. */
+static int busy_main(void *arg)
+{
+    GUST__CALL();
+    pair p;
+    (void)arg;
+    pair_open(&p);
+    exchange_byte(&p, 'w'); /* wakes the kernel's thread, if it slept */
+    forbid_enter();
+    for (int i = 0; i < 1000; i++)
+        exchange_byte(&p, (char)i);
+    _exit(0);
+}
+
+static void busy_child(void)
+{
+    gust_run(busy_main, NULL);
+    _exit(1);
+}
+
+Test(sqpoll, a_busy_p_does_its_io_without_a_system_call)
+{
+    NEED_SQPOLL();
+    setenv("GUST_SQPOLL_IDLE_MS", "60000", 1);
+    setenv("GUST_MAXPROCS", "1", 1);
+    child_assert_ends(busy_child, 0);
 }
 
 /* --- Ps that change hands ----------------------------------------------------- */
