@@ -171,9 +171,11 @@ static ssize_t fill_some(gust_conn *c, size_t max_view, gust_time deadline)
     return error == -ECONNABORTED && atomic_load(&tls_of(c)->read_shut) ? 0 : error;
 }
 
+/* Before the handshake, which the first fill makes, there is no SSL object. */
 bool gust__tls_has_input(gust_conn *c)
 {
-    return tls_of(c)->view.len > 0 || may_have_input(c);
+    const gust__tls *tls = tls_of(c);
+    return tls->view.len > 0 || (tls->ssl ? may_have_input(c) : gust__conn_raw_view(c).len > 0);
 }
 
 /* --- The calls --------------------------------------------------------------- */
