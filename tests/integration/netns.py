@@ -331,10 +331,11 @@ def silent_peer(net):
         cut_off.does("send 10 0")
         cut_off.tell("recv 10 0")
         impatient.heard("ETIMEDOUT")
-        # The kernel's own words: of a neighbour that does not answer, or of a peer.
-        cut_off.heard("ETIMEDOUT", "EHOSTUNREACH")
+        # The kernel's own words: of a neighbour that does not answer, or of a peer, which
+        # is a reset once there was a connection: it had no deadline.
+        cut_off.heard("ECONNRESET", "EHOSTUNREACH")
         patient.heard("ETIMEDOUT", "EHOSTUNREACH")
-        cut_off.does("send 10 0", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH")
+        cut_off.does("send 10 0", "EPIPE", "ECONNRESET", "EHOSTUNREACH")
 
 
 def own_link_down(net):

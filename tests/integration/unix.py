@@ -16,8 +16,8 @@ import time
 TIMEOUT_S = 20
 TCP_ECHO, HTTP_ECHO = "tcp_echo", "http_echo"
 LINE = {
-    TCP_ECHO: re.compile(r"tcp_echo: listening on (\S+) \((io_uring|epoll), \d+ Ps\)\n"),
-    HTTP_ECHO: re.compile(r"http_echo: (\S+) \((io_uring|epoll), (1 P|\d+ Ps)\)\n"),
+    TCP_ECHO: re.compile(r"tcp_echo: listening on (\S+) \((io_uring|sqpoll|epoll), \d+ Ps\)\n"),
+    HTTP_ECHO: re.compile(r"http_echo: (\S+) \((io_uring|sqpoll|epoll), (1 P|\d+ Ps)\)\n"),
 }
 
 
@@ -51,6 +51,8 @@ class Server:
             pass_fds=[sock.fileno() for sock in sockets])
         self.line = self.process.stdout.readline()
         match = LINE[name].fullmatch(self.line)
+        if not match:
+            self.process.kill()
         assert match, f"first line: {self.line!r} {self.process.stderr.read()}"
         self.where = match[1]
 
