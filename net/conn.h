@@ -76,12 +76,13 @@ typedef struct gust__conn_writer {
     uint32_t sending_len;
     char *filling;
     uint32_t filling_len;
-    uint8_t zerocopy; /* gust__zerocopy; of the mutex's holder */
-    bool busy;        /* one of the two sends is under way */
-    bool wanted;      /* flush was asked for meanwhile */
-    bool lent;        /* a layer writes behind filling_len: the block stays where it is */
-    bool discard;     /* nothing more is to be sent, whatever is in the blocks */
-    int error;        /* of a send; stays */
+    bool busy;         /* one of the two sends is under way */
+    bool wanted;       /* flush was asked for meanwhile */
+    bool lent;         /* a layer writes behind filling_len: the block stays where it is */
+    bool discard;      /* nothing more is to be sent, whatever is in the blocks */
+    int error;         /* of a send; stays */
+    uint32_t zerocopy; /* gust__zerocopy; of the mutex's holder, and so in a word of its own:
+                          the compiler reads the flags above in one go */
 } gust__conn_writer;
 
 /* May large writes be sent without a copy?  That pays between machines only. */
