@@ -4,28 +4,49 @@
 #include <unistd.h>
 
 #include "net/conn.h"
+#include "net/dial_name.h"
 #include "net/tcp_options.h"
 
-static int socket_open(int family, const gust_tcp_options *options)
+static int set_option(int fd, int level, int name)
+{
+    const int on = 1;
+    return setsockopt(fd, level, name, &on, sizeof on) < 0 ? -errno : 0;
+}
+
+static int bind_local(int fd, const gust_addr *local)
+{
+    int error = 0;
+    if (gust_addr_port(local)) /* it may be in use towards others */
+        error = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+    else /* one that need not be picked before it is known to whom it leads; or now */
+        (void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+    if (error)
+        return error;
+    return bind(fd, &local->any, local->len) < 0 ? -errno : 0;
+}
+
+static int socket_open(int family, const gust__dial_how *how)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int error = gust__tcp_setup(fd, options);
+    int error = gust__tcp_setup(fd, how->tcp);
+    if (!error && how->local)
+        error = bind_local(fd, how->local);
     if (error) {
         close(fd);
         return error;
     }
-    gust__tcp_setup_dial(fd, options);
+    gust__tcp_setup_dial(fd, how->tcp);
     return fd;
 }
 
-int gust_tcp_dial_with(const gust_addr *addr, const gust_tcp_options *options, gust_time deadline,
-                       gust_conn **ret_conn)
+int gust__tcp_connect(const gust_addr *addr, const gust__dial_how *how, gust_time deadline,
+                      gust_conn **ret_conn)
 {
     GUST__CALL();
     gust_conn *c;
-    int fd = socket_open(addr->any.sa_family, options);
+    int fd = socket_open(addr->any.sa_family, how);
     if (fd < 0)
         return fd;
     int error = gust__conn_adopt(fd, &c);
@@ -40,6 +61,12 @@ int gust_tcp_dial_with(const gust_addr *addr, const gust_tcp_options *options, g
     }
     *ret_conn = c;
     return 0;
+}
+
+int gust_tcp_dial_with(const gust_addr *addr, const gust_tcp_options *options, gust_time deadline,
+                       gust_conn **ret_conn)
+{
+    return gust__tcp_connect(addr, &(gust__dial_how){.tcp = options}, deadline, ret_conn);
 }
 
 int gust_tcp_dial(const gust_addr *addr, gust_time deadline, gust_conn **ret_conn)

@@ -59,11 +59,12 @@ static int dial_addrs(gust_addrs *addrs, const gust_dial_options *options, gust_
     const size_t max = options->attempts_max ? options->attempts_max : GUST_DIAL_ATTEMPTS;
     const int64_t delay_ns =
         options->attempt_delay_ns ? options->attempt_delay_ns : GUST_DIAL_ATTEMPT_DELAY;
+    const gust__dial_how how = {.local = options->local, .tcp = options->tcp};
     gust__dial_interleave(addrs->list, addrs->count);
     size_t count = addrs->count < max ? addrs->count : max;
     if (count == 1 || deadline_passed(deadline))
-        return gust__dial_attempt(&addrs->list[0], options->local, deadline, ret_conn);
-    return gust__dial_race(addrs->list, count, options->local, delay_ns, deadline, ret_conn);
+        return gust__dial_attempt(&addrs->list[0], &how, deadline, ret_conn);
+    return gust__dial_race(addrs->list, count, &how, delay_ns, deadline, ret_conn);
 }
 
 int gust_dial(const char *name, const gust_dial_options *options, gust_time deadline,

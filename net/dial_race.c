@@ -27,7 +27,7 @@ typedef struct attempt {
 } attempt;
 
 typedef struct race {
-    const gust_addr *local;
+    const gust__dial_how *how;
     int64_t delay_ns;
     gust_time deadline;
     gust_context *context;
@@ -44,7 +44,7 @@ static void run_attempt(void *arg)
 {
     attempt *a = arg;
     race *r = a->race;
-    a->error = gust__dial_attempt(a->addr, r->local, a->deadline, &a->conn);
+    a->error = gust__dial_attempt(a->addr, r->how, a->deadline, &a->conn);
     (void)gust_chan_send(r->ended, &a, GUST_NOW); /* there is room */
     gust_waitgroup_done(&r->running);
 }
@@ -150,10 +150,10 @@ static void race_fini(race *r)
     gust_context_unref(r->context);
 }
 
-int gust__dial_race(const gust_addr *list, size_t count, const gust_addr *local, int64_t delay_ns,
-                    gust_time deadline, gust_conn **ret_conn)
+int gust__dial_race(const gust_addr *list, size_t count, const gust__dial_how *how,
+                    int64_t delay_ns, gust_time deadline, gust_conn **ret_conn)
 {
-    race r = {.local = local, .delay_ns = delay_ns, .deadline = deadline, .count = count};
+    race r = {.how = how, .delay_ns = delay_ns, .deadline = deadline, .count = count};
     int error = race_init(&r, list);
     if (!error) {
         run_race(&r);

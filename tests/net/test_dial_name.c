@@ -184,6 +184,29 @@ PeersTest(dial_name, the_first_address_is_tried_first)
 }
 
 /* No attempt fails here, so only the delay lets the next begin. */
+static bool is_set(gust_conn *c, int level, int option)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    CHECK_EQ(getsockopt(c->fd.fd, level, option, &value, &len), 0);
+    return value;
+}
+
+PeersTest(dial_name, connections_have_the_tcp_options_asked_for)
+{
+    const gust_tcp_options tcp = {.no_keepalive = true, .delay = true};
+    gust_dial_options options = {0};
+    for (int i = 0; i < 2; i++) {
+        gust_conn *c = NULL;
+        FAKE_ANSWER("127.0.0.4", "127.0.0.3");
+        CHECK_EQ(dial(peers, &options, SOON, &c), 0);
+        CHECK_EQ(is_set(c, SOL_SOCKET, SO_KEEPALIVE), i == 0);
+        CHECK_EQ(is_set(c, IPPROTO_TCP, TCP_NODELAY), i == 0);
+        gust_conn_close(c, GUST_NOW);
+        options.tcp = &tcp;
+    }
+}
+
 PeersTest(dial_name, a_silent_address_is_overtaken_after_the_delay)
 {
     gust_conn *c = NULL;
@@ -436,7 +459,7 @@ NetTest(dial_name, a_connection_to_oneself_is_recognised)
     CHECK_EQ(setsockopt(kept, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
     CHECK_EQ(bind(kept, &addr.any, addr.len), 0);
     CHECK_EQ(getsockname(kept, &addr.any, &addr.len), 0);
-    CHECK_EQ(gust__dial_attempt(&addr, &addr, SOON, &c), 0);
+    CHECK_EQ(gust__dial_attempt(&addr, &(gust__dial_how){.local = &addr}, SOON, &c), 0);
     CHECK(gust__dial_met_itself(c));
     gust_conn_unref(c);
     close(kept);

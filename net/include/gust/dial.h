@@ -3,6 +3,7 @@
 #define GUST_DIAL_H
 
 #include <gust/net.h>
+#include <gust/tcp.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,14 +14,16 @@ extern "C" {
 
 /* Zeroes are the defaults. */
 typedef struct gust_dial_options {
-    int family;               /* AF_INET, AF_INET6; 0: both */
-    int64_t attempt_delay_ns; /* how long an attempt is alone before the next begins beside
+    int family;                  /* AF_INET, AF_INET6; 0: both */
+    int64_t attempt_delay_ns;    /* how long an attempt is alone before the next begins beside
                                  it; 0: GUST_DIAL_ATTEMPT_DELAY; less than 0: until it has
                                  failed */
-    uint32_t attempts_max;    /* addresses that are tried; 0: GUST_DIAL_ATTEMPTS */
-    const gust_addr *local;   /* bound to before connecting, and only addresses of its
+    uint32_t attempts_max;       /* addresses that are tried; 0: GUST_DIAL_ATTEMPTS */
+    const gust_addr *local;      /* bound to before connecting, and only addresses of its
                                  family are tried.  Port 0: any; else the port may be
                                  shared with connections to other peers (SO_REUSEADDR) */
+    const gust_tcp_options *tcp; /* NULL: the defaults, as for gust_tcp_dial.  With fast_open
+                                    the first attempt always succeeds */
 } gust_dial_options;
 
 /* Connects to "example.org:http", "[::1]:80", ":80" (this machine): resolves the name as
@@ -34,7 +37,7 @@ typedef struct gust_dial_options {
  * seconds if that is less.
  *
  * A connection by which a port of this machine would talk to itself is not taken for
- * one.  TCP_NODELAY is set.
+ * one.
  *
  * Errors: that of the first attempt (see gust_tcp_dial); those of gust_resolve_text;
  * -ETIMEDOUT (-EAGAIN in its place if the deadline was GUST_NOW, with which only the
