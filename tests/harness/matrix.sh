@@ -17,7 +17,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 #   kind        build pollers     GUST_MAXPROCS
 usual=(
     "unit        dev   uring,epoll 1,2,8"
-    "integration dev   uring,epoll 1,2,8"
+    "integration dev   uring       2,8"
+    "integration dev   epoll       2"
     "unit        dev   sqpoll      2"
     "integration dev   sqpoll      2"
     "unit        asan  uring       2"
@@ -26,7 +27,7 @@ usual=(
     "unit        tsan  uring       8"
     "unit        tsan  epoll       2"
     "integration tsan  uring,epoll 2"
-    "chaos       dev   uring,epoll 2"
+    "chaos       dev   uring       2"
 )
 full=(
     "unit        dev   uring,epoll 1,2,8"
