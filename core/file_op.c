@@ -54,7 +54,6 @@ static ssize_t call_once(const gust__file_req *req)
         return statx(req->fd, req->path, req->flags, STATX_BASIC_STATS, req->stat);
     case GUST__FILE_TRUNCATE: return ftruncate(req->fd, req->offset);
     case GUST__FILE_CLOSE: return close(req->fd);
-    case GUST__FILE_WHATS: break;
     }
     errno = EINVAL;
     return -1;

@@ -29,8 +29,10 @@ typedef enum gust__file_what {
     GUST__FILE_STAT,     /* path ("": the descriptor's), flags (AT_*), stat */
     GUST__FILE_TRUNCATE, /* offset: the new length */
     GUST__FILE_CLOSE,
-    GUST__FILE_WHATS,
 } gust__file_what;
+
+/* How many there are. */
+#define GUST__FILE_WHATS (GUST__FILE_CLOSE + 1)
 
 enum { GUST__FILE_DATA_ONLY = 1 };
 

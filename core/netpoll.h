@@ -95,16 +95,16 @@ typedef enum gust__opcode {
 } gust__opcode;
 
 enum {
-    GUST__OP_PICK = 1,       /* RECV: into a poller's buffer, returned in `picked`;
+    GUST__OP_PICK = 1,      /* RECV: into a poller's buffer, returned in `picked`;
                                -ENOBUFS if none is free (nothing was lost) */
-    GUST__OP_DRAINED = 2,    /* RECV: nothing is there, since the last receive from this
+    GUST__OP_DRAINED = 2,   /* RECV: nothing is there, since the last receive from this
                                stream got less than it asked for: wait before trying */
-    GUST__OP_MULTISHOT = 4,  /* ACCEPT: `more` is called for each socket until the
+    GUST__OP_MULTISHOT = 4, /* ACCEPT: `more` is called for each socket until the
                                terminal completion, whose res is no socket: 0 if the
                                kernel wants to be asked again, else an error */
-    GUST__OP_TRY = 8,        /* io_uring: cancelled as it is started, in one step: does what
+    GUST__OP_TRY = 8,       /* io_uring: cancelled as it is started, in one step: does what
                                can be done without waiting */
-    GUST__OP_ZEROCOPY = 128, /* SEND, SENDMSG on TCP to another machine, of at least
+    GUST__OP_ZEROCOPY = 16, /* SEND, SENDMSG on TCP to another machine, of at least
                                gust__netpoll_zerocopy_min bytes: the kernel may send from
                                this memory itself.  The op is then DONE when the peer has
                                got the bytes, and a cancel that comes before that resets

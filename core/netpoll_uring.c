@@ -2,9 +2,8 @@
  *
  * Who touches the ring: the M that has the P; an M that sleeps in it, having
  * given the P away; an idle M, if the P is stuck; and any M that cancels an
- * operation held here.  So all of it
- * is under base.lock, which is free in practice, and no lock is held while a
- * thread sleeps in io_uring_enter.
+ * operation held here.  So all of it is under base.lock, which is free in practice,
+ * and no lock is held while a thread sleeps in io_uring_enter.
  *
  * A request belongs to the thread that submits it: its completion is posted when
  * that thread is in the kernel.  For operations that is nearly always the thread
@@ -114,7 +113,7 @@ void gust__uring_push_op(gust__uring *p, gust__op *op)
     in_flight_add_locked(p, 1);
 }
 
-/* The same. */
+/* Under base.lock. */
 static void push_cancel(gust__uring *p, gust__op *op)
 {
     atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);

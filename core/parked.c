@@ -24,19 +24,6 @@ static void in_free(struct gust__parked_in *in)
     }
 }
 
-/* The last reference to a context may call a function of the user's: so it is
- * dropped here, and not where the operation completes. */
-static void parked_main(void *arg)
-{
-    gust__parked *p = arg;
-    {
-        GUST__CALL();
-        in_free(p->in);
-        p->in = NULL;
-    }
-    p->main(p);
-}
-
 /* After this nobody cancels the operation any more.  May be called again. */
 static void end_wait(gust__parked *p)
 {
@@ -55,7 +42,7 @@ static void done(gust__op *op)
     gust__parked *p = (gust__parked *)((char *)op - offsetof(gust__parked, op));
     P *here = gust__m()->p;
     end_wait(p);
-    G *g = gust__g_new(here, &(gust__spawn){.fn = parked_main,
+    G *g = gust__g_new(here, &(gust__spawn){.fn = p->main,
                                             .arg = p,
                                             .name = p->name,
                                             .context = p->in ? p->in->context : NULL,
@@ -65,6 +52,7 @@ static void done(gust__op *op)
         gust__poller_finish_later(gust__poller_current(), op); /* the next reap tries again */
         return;
     }
+    in_free(p->in); /* never the last reference, which would call the user: g has one */
     gust__runq_ready(here, g, false);
     if (gust__runq_len(&here->runq) > 1)
         gust__wakep();

@@ -19,7 +19,7 @@ typedef struct gust__parked gust__parked;
 
 struct gust__parked {
     gust__op op; /* the request is the caller's to set, but for `done` */
-    void (*main)(gust__parked *p);
+    void (*main)(void *parked);
     gust__deadline *deadline;   /* NULL: none */
     struct gust__parked_in *in; /* where its context knows of it; NULL: no context */
     const char *name;           /* of the goroutine */

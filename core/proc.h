@@ -203,7 +203,6 @@ struct gust__p {
         int64_t cpu_ns;   /* of its M's thread */
         uint32_t looks;   /* that found the same schedtick */
         bool asked;       /* to yield */
-        bool taking;      /* a request is under way: retake it at once */
     } seen;
 };
 

@@ -32,6 +32,5 @@ void gust__uring_fill_file(struct io_uring_sqe *sqe, const gust__file_req *req)
         io_uring_prep_close(sqe, req->fd);
         sqe->flags |= IOSQE_ASYNC; /* the last close of a file may have much to free */
         break;
-    case GUST__FILE_WHATS: break;
     }
 }

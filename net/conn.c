@@ -97,14 +97,11 @@ void gust_conn_unref(gust_conn *c)
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline)
 {
     int refused = conn_layer(c) ? c->layer->shutdown(c, how, deadline) : 0;
+    if (!refused && how != SHUT_RD)
+        refused = gust_conn_drain(c, deadline);
     if (refused)
         return refused;
     GUST__CALL();
-    if (how != SHUT_RD) {
-        int error = gust_conn_drain(c, deadline);
-        if (error)
-            return error;
-    }
     /* Under the lock, for the descriptor may not be closed meanwhile. */
     gust__lock_take(&c->lock, RANK_CONN);
     int error = c->closing ? -EBADF : shutdown(c->fd.fd, how) < 0 ? -errno : 0;

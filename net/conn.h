@@ -142,6 +142,9 @@ void gust__conn_limit_ended_locked(gust__conn_limit *limit, gust_time deadline);
 /* Gives back the read buffers; the view is empty afterwards. */
 void gust__conn_drop_view(gust_conn *c);
 
+/* The error that was met while no goroutine waited, once.  By the holder of rd.mutex. */
+int gust__conn_take_error(gust_conn *c);
+
 /* Makes what a receive into a poller's buffer got the view, which is empty; `n` is
  * its result.  By the holder of rd.mutex. */
 void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n);

@@ -101,6 +101,9 @@ static ssize_t receive(gust_conn *c, void *buf, size_t len, gust_fds *fds, gust_
     gust__control control;
     struct iovec iov = {.iov_base = buf, .iov_len = min_size(len, BYTES_MAX)};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    int error = gust__conn_take_error(c);
+    if (error)
+        return error;
     gust__op op = {.code = GUST__OP_RECVMSG, .fd = &c->fd, .msg = &msg};
     gust__control_recv(&msg, &control);
     ssize_t n = gust__conn_op_wait(c, &c->rd.op, &op, &c->rd.deadline, deadline);

@@ -18,7 +18,7 @@
 #include "core/proc.h"
 #include "net/conn.h"
 
-static void run(gust__parked *wait);
+static void run(void *parked);
 
 static gust_time earlier(gust_time a, gust_time b)
 {
@@ -113,35 +113,40 @@ int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time dea
     gust_goexit();
 }
 
-/* Has the wait ended because of a deadline that is not the one that counts now? */
+/* Ends what others may do with the operation.  Was it given up because of a deadline
+ * that is not the one that counts now? */
 static bool is_in_vain(gust_conn *c)
 {
     gust_context *context = gust_context_current();
-    if (c->park.wait.op.res != -ECANCELED || (context && gust__context_canceled(context)))
-        return false;
+    const bool canceled =
+        c->park.wait.op.res == -ECANCELED && !(context && gust__context_canceled(context));
     gust__lock_take(&c->lock, RANK_CONN);
-    bool moved = !c->closing && c->rd.limit.moves != c->park.moves;
+    c->rd.op = NULL;
     gust_time deadline = earlier(c->park.deadline, c->rd.limit.when);
+    bool passed = deadline_passed(deadline);
+    bool moved = c->rd.limit.moves != c->park.moves;
+    bool in_vain = canceled && moved && !passed && !c->closing;
+    if (canceled && passed)
+        gust__conn_limit_ended_locked(&c->rd.limit, deadline);
     gust__lock_drop(&c->lock);
-    return moved && !deadline_passed(deadline);
+    return in_vain;
 }
 
 /* A cancellation, a deadline, a close, no free buffer: the next receive finds out
- * about these itself.  An error of the socket, though, is reported once. */
+ * about these itself.  An error of the socket, though, is reported once; the kernel's
+ * ETIMEDOUT is a dead peer's (conn_deadline.c). */
 static void take_result(gust_conn *c, gust__op *op)
 {
-    gust__lock_take(&c->lock, RANK_CONN);
-    c->rd.op = NULL;
-    gust__lock_drop(&c->lock);
     if (op->res > 0)
         gust__conn_picked(c, op->picked, op->res);
     else if (op->res < 0 && op->res != -ECANCELED && op->res != -ENOBUFS)
-        c->rd.error = op->res;
+        c->rd.error = op->res == -ETIMEDOUT ? -ECONNRESET : op->res;
 }
 
 /* On the new goroutine. */
-static void run(gust__parked *wait)
+static void run(void *parked)
 {
+    gust__parked *wait = parked;
     gust_conn *c = (gust_conn *)((char *)wait - offsetof(gust_conn, park.wait));
     void (*fn)(void *arg) = c->park.fn;
     void *arg = c->park.arg;

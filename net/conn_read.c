@@ -83,18 +83,19 @@ static void note_receive(gust_conn *c, size_t n, size_t room)
     c->rd.drained = !c->rd.filled && !c->is_unix;
 }
 
-static int take_error(gust__conn_reader *rd)
+int gust__conn_take_error(gust_conn *c)
 {
-    int error = rd->error;
-    rd->error = 0;
+    int error = c->rd.error;
+    c->rd.error = 0;
     return error;
 }
 
 /* Performs a receive that has room for `room` bytes. */
 static ssize_t receive(gust_conn *c, gust__op *op, size_t room, gust_time deadline)
 {
-    if (c->rd.error)
-        return take_error(&c->rd);
+    int error = gust__conn_take_error(c);
+    if (error)
+        return error;
     op->code = GUST__OP_RECV;
     op->fd = &c->fd;
     if (c->rd.drained)

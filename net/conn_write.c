@@ -433,6 +433,8 @@ int gust__conn_room(gust_conn *c, size_t *ret_room, bool *ret_idle)
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     int error = check_locked(c);
+    if (!error && gust__conn_limit_passed_locked(&c->wr.limit))
+        error = -ETIMEDOUT;
     *ret_room = GUST_CONN_WBUF - c->wr.filling_len;
     *ret_idle = !c->wr.busy;
     gust__lock_drop(&c->lock);

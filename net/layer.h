@@ -71,7 +71,7 @@ void gust__conn_give_back(gust_conn *c, size_t added, bool flush);
 
 /* The room of the filling block now; *ret_idle: no send is under way, so that the
  * block could be sent at once, for a fresh one.  Errors: that of an earlier send;
- * -EBADF if the conn is being closed. */
+ * -EBADF if the conn is being closed; -ETIMEDOUT if the lasting deadline has passed. */
 int gust__conn_room(gust_conn *c, size_t *ret_room, bool *ret_idle);
 
 /* Waits until `len` bytes (at most GUST_CONN_WBUF) fit the filling block. */

@@ -201,6 +201,35 @@ NetTest(conn_park, waits_on_when_a_lasting_deadline_is_moved)
     pair_close(a, b);
 }
 
+/* On every P, whatever time it was there when it last looked. */
+NetTest(conn_park, a_lasting_deadline_that_ended_the_wait_has_passed)
+{
+    gust_conn *a, *b;
+    struct parked p;
+    pair_open(&a, &b);
+    CHECK_EQ(gust_conn_set_read_deadline(b, gust_after(5 * GUST_MS)), 0);
+    CHECK_EQ(park(&p, b, GUST_FOREVER), 0);
+    CHECK_EQ(outcome(&p), -ETIMEDOUT);
+    CHECK_EQ(b->rd.limit.when, LIMIT_PASSED);
+    pair_close(a, b);
+}
+
+/* Deadlines that are moved all the time, also between the end of a wait and its new
+ * beginning: nobody starts before there is something to read. */
+NetTest(conn_park, waits_on_however_often_a_lasting_deadline_is_moved)
+{
+    gust_conn *a, *b;
+    struct parked p;
+    pair_open(&a, &b);
+    CHECK_EQ(park(&p, b, GUST_FOREVER), 0);
+    for (int i = 0; i < 3000; i++)
+        CHECK_EQ(gust_conn_set_read_deadline(b, gust_after((4000 - i) * GUST_SEC)), 0);
+    CHECK_EQ(atomic_load(&p.started), 0);
+    CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+    CHECK_EQ(outcome(&p), 1);
+    pair_close(a, b);
+}
+
 /* --- Contexts ------------------------------------------------------------------------ */
 
 NetTest(conn_park, starts_when_its_context_is_cancelled)

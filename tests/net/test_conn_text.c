@@ -199,6 +199,32 @@ NetTest(conn_text, numbers_travel_most_significant_byte_first)
     CHECK_EQ(gust_conn_close(b, SOON), 0);
 }
 
+static ssize_t print_by_list(gust_conn *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    ssize_t n = gust_conn_vprintf(c, SOON, format, args);
+    va_end(args);
+    return n;
+}
+
+/* Short ones are formatted once, long ones a second time: from the same arguments. */
+NetTest(conn_text, vprintf_takes_a_list_of_arguments)
+{
+    gust_conn *a, *b;
+    gust_span line;
+    pair_open(&a, &b);
+    for (int width = 5; width <= 2000; width += 1995) {
+        CHECK_EQ(print_by_list(a, "%s %*d\n", "n", width, 7), width + 3);
+        CHECK_EQ(gust_conn_flush(a), 0);
+        CHECK_EQ(gust_conn_read_line(b, 4096, SOON, &line), width + 3);
+        CHECK_EQ(line.data[0], 'n');
+        CHECK_EQ(line.data[line.len - 1], '7');
+        gust_conn_consume(b, (size_t)width + 3);
+    }
+    pair_close(a, b);
+}
+
 NetTest(conn_text, printf_goes_through_the_write_buffer)
 {
     gust_conn *a, *b;

@@ -301,6 +301,22 @@ ConfigTest(a_reload_is_for_new_connections)
     gust_tls_config_unref(client);
 }
 
+/* ASan sees what a reference too few, or too many, would do. */
+ConfigTest(a_config_lives_as_long_as_its_references)
+{
+    struct ends e;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    CHECK_EQ(gust_tls_config_ref(server), server);
+    gust_tls_config_unref(server);
+    ends_open(&e, server, client, "localhost");
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client); /* the conns have theirs */
+    CHECK_EQ(e.client_error, 0);
+    ends_talk(&e);
+    ends_close(&e);
+}
+
 ConfigTest(a_bad_reload_changes_nothing)
 {
     make_files();

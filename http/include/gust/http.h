@@ -1,12 +1,12 @@
-/* An HTTP/1.1 server: one goroutine per connection, one handler per request.
+/* An HTTP/1.1 server: one handler per request, in a goroutine of its connection.
  *
  *     static void hello(gust_http_request *req, gust_http_response *res, void *arg)
  *     {
  *         gust_http_reply(res, 200, "text/plain", "Hello, World!", 13);
  *     }
  *
- * The handler runs in the connection's goroutine and may block in any gust
- * call.  Bodies stream in both directions: a handler that does not read stops
+ * The handler runs in the goroutine that serves the connection and may block in any
+ * gust call; between two requests the connection has none.  Bodies stream in both directions: a handler that does not read stops
  * its client, a client that does not read stops its handler.
  *
  * A handler that panics (<gust/panic.h>) ends its request only: it is answered 500
@@ -85,7 +85,7 @@ typedef struct gust_http_server_options {
  * 16 MiB on the header; -ENOMEM.  Only from a goroutine. */
 int gust_http_server_new(const gust_http_server_options *options, gust_http_server **ret_server);
 
-/* Accepts connections on `l` and serves each in a goroutine of its own.
+/* Accepts connections on `l` and serves each in goroutines of its own.
  * Returns 0 once gust_http_server_shutdown has finished, or at once if that
  * was called before.  May run for several listeners at the same time.  The
  * listener stays the caller's.

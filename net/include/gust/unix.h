@@ -72,7 +72,8 @@ ssize_t gust_conn_send_fds(gust_conn *c, const void *buf, size_t len, const int 
 /* gust_conn_read, which also takes the descriptors that come with the bytes; they
  * come with the read that returns the first byte they were sent with, and that read
  * returns no byte sent after those of the same message.  Other reads drop them
- * (the kernel closes them), also a fill that the bytes came with.
+ * (the kernel closes them), also a fill that the bytes came with, and the wait of
+ * gust_conn_park and gust_conn_on_input.
  * fds->count and fds->truncated are set in every case. */
 ssize_t gust_conn_recv_fds(gust_conn *c, void *buf, size_t len, gust_fds *fds, gust_time deadline);
 
