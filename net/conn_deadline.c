@@ -16,9 +16,10 @@
 
 /* --- Waiting ------------------------------------------------------------- */
 
+/* On a P that has never looked at the clock the time is 0. */
 bool gust__conn_limit_passed_locked(const gust__conn_limit *limit)
 {
-    return limit->when != GUST_FOREVER && limit->when <= gust__now_recent();
+    return limit->when <= LIMIT_PASSED || limit->when <= gust__now_recent();
 }
 
 /* The kernel says ETIMEDOUT of a peer that has stopped answering (keepalive, user

@@ -703,9 +703,11 @@ static int sleeps_main(void *arg)
 {
     gust_stats stats;
     (void)arg;
-    gust_sleep(GUST_MS);
-    gust_stats_read(&stats);
-    CHECK(stats.sleeps > 0);
+    /* Not each time: the M may be kept off its CPU until the sleep is over. */
+    do {
+        gust_sleep(GUST_MS);
+        gust_stats_read(&stats);
+    } while (stats.sleeps == 0);
     return 0;
 }
 

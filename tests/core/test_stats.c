@@ -27,11 +27,13 @@ static int counters_main(void *arg)
     for (int i = 0; i < 100; i++)
         go(nothing, &group);
     CHECK_EQ(gust_waitgroup_wait(&group, SOON), 0);
-    gust_sleep(GUST_MS);
-    gust_stats_read(&stats);
+    /* Not each time: the M may be kept off its CPU until the sleep is over. */
+    do {
+        gust_sleep(GUST_MS);
+        gust_stats_read(&stats);
+    } while (stats.sleeps == 0);
     CHECK_EQ(stats.spawns, 101);
     CHECK(stats.threads >= 1);
-    CHECK(stats.sleeps >= 1);
     CHECK_EQ(stats.handoffs, stats.retakes + stats.demotions);
     return 0;
 }

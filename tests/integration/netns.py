@@ -79,6 +79,8 @@ class Server:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
         line = self.process.stdout.readline()
         match = LINE.fullmatch(line)
+        if not match:
+            self.process.kill()
         assert match, f"{example} says {line!r}, {self.process.stderr.read()!r}"
         self.port = int(match[1])
 

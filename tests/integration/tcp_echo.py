@@ -26,6 +26,8 @@ class Server:
             text=True, env={**os.environ, **env})
         self.line = self.process.stdout.readline()
         match = LINE.fullmatch(self.line)
+        if not match:
+            self.process.kill()
         assert match, f"first line: {self.line!r} {self.process.stderr.read()}"
         self.host, self.port = match[1].strip("[]"), int(match[2])
         self.backend, self.procs = match[3], int(match[4])
