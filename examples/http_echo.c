@@ -14,8 +14,8 @@
  *     GET  /block?ms=N   sleeps in plain usleep(3)
  *     GET  /spin?ms=N    burns CPU
  *
- * SIGHUP reads the certificate again.  SIGTERM and SIGINT stop it: requests in flight get ten seconds to finish.  A
- * second one ends it at once. */
+ * SIGHUP reads the certificate again.  SIGTERM and SIGINT stop it: requests in flight
+ * get ten seconds to finish.  A second one ends it at once. */
 #include <gust/chan.h>
 #include <gust/http.h>
 #include <gust/inherit.h>

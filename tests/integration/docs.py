@@ -59,6 +59,9 @@ def commands_named_exist():
     for page in PAGES:
         for command in re.findall(r"\./dev (\w+)", read(page)):
             assert command in known, f"{page} names ./dev {command}"
+        for bench in re.findall(r"\./dev bench ([a-z]\w*)", read(page)):
+            assert any(os.path.exists(os.path.join(ROOT, f"bench/{bench}.{kind}"))
+                       for kind in ("c", "py", "sh")), f"{page} names ./dev bench {bench}"
 
 
 def environment_is_documented():

@@ -30,9 +30,9 @@ extern "C" {
  * reason is logged.  Blocks until main_fn returns; not from a goroutine. */
 int gust_run(int (*main_fn)(void *arg), void *arg);
 
-/* Starts fn(arg) as a goroutine and returns at once.  The goroutine ends when
- * fn returns or calls gust_goexit.  It inherits the caller's context.  What the caller wrote before is visible to
- * fn (the spawn happens-before the first statement of fn).
+/* Starts fn(arg) as a goroutine and returns at once.  The goroutine ends when fn
+ * returns or calls gust_goexit.  It inherits the caller's context.  What the caller
+ * wrote before is visible to fn (the spawn happens-before the first statement of fn).
  * Errors: -ENOMEM.  Only from a goroutine. */
 int gust_go(void (*fn)(void *arg), void *arg);
 

@@ -6,8 +6,9 @@
  *     }
  *
  * The handler runs in the goroutine that serves the connection and may block in any
- * gust call; between two requests the connection has none.  Bodies stream in both directions: a handler that does not read stops
- * its client, a client that does not read stops its handler.
+ * gust call; between two requests the connection has none.  Bodies stream in both
+ * directions: a handler that does not read stops its client, a client that does not
+ * read stops its handler.
  *
  * A handler that panics (<gust/panic.h>) ends its request only: it is answered 500
  * if nothing of the response has been sent, the connection is closed, and the log

@@ -89,10 +89,10 @@ int gust_listener_accept(gust_listener *l, gust_time deadline, gust_conn **ret_c
 /* The address it is bound to, with the port the kernel picked. */
 void gust_listener_addr(const gust_listener *l, gust_addr *ret_addr);
 
-/* Stops accepting and drops the caller's reference.  Goroutines blocked in
- * accept get -EBADF; connections that nobody took are closed.  On return the
- * port is free, or the Unix socket's file is gone.  NULL is accepted.  A goroutine that may still call accept must
- * hold a reference. */
+/* Stops accepting and drops the caller's reference.  Goroutines blocked in accept get
+ * -EBADF; connections that nobody took are closed.  On return the port is free, or the
+ * Unix socket's file is gone.  NULL is accepted.  A goroutine that may still call
+ * accept must hold a reference. */
 void gust_listener_close(gust_listener *l);
 gust_listener *gust_listener_ref(gust_listener *l);
 void gust_listener_unref(gust_listener *l); /* the last one closes */
@@ -201,10 +201,11 @@ int gust_conn_set_write_deadline(gust_conn *c, gust_time when);
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline);
 
 /* Drains until `deadline`, whatever happens to the caller's context, closes the
- * connection for everyone and drops the caller's reference.  Goroutines blocked on it get -EBADF.  Returns 0 if the
- * kernel accepted all that was written, else the error (the conn is closed all
- * the same; -ECANCELED: a blocked write was cut short); -EBADF if somebody else
- * has closed it.  With unread input the peer may see a reset, as with close(2).
+ * connection for everyone and drops the caller's reference.  Goroutines blocked on it
+ * get -EBADF.  Returns 0 if the kernel accepted all that was written, else the error
+ * (the conn is closed all the same; -ECANCELED: a blocked write was cut short); -EBADF
+ * if somebody else has closed it.  With unread input the peer may see a reset, as with
+ * close(2).
  * NULL is accepted. */
 int gust_conn_close(gust_conn *c, gust_time deadline);
 
