@@ -378,8 +378,11 @@ static void flow_reader(void *arg)
 NetTest(net_cancel, a_flow_under_random_cancellation_loses_no_byte)
 {
     uint64_t seed = test_seed();
+    const gust_time until = SOON;
     int canceled = 0;
-    for (int i = 0; i < 4; i++) {
+    /* On a busy machine the sniper may come too late for all. */
+    for (int i = 0; i < 4 || canceled == 0; i++) {
+        CHECK(i < 4 || gust_now() < until);
         struct flow f = {.seed = seed++};
         const int small = 8192;
         pair_open(&f.from, &f.to);
@@ -397,5 +400,4 @@ NetTest(net_cancel, a_flow_under_random_cancellation_loses_no_byte)
         canceled += f.canceled;
         pair_close(f.from, f.to);
     }
-    CHECK(canceled > 0);
 }
