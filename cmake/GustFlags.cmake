@@ -26,6 +26,16 @@ if(GUST_DEBUG)
     add_compile_definitions(GUST_DEBUG=1)
 endif()
 
+# GCC clears and copies structs of 64 bytes and more by "rep stos", which takes 30
+# cycles to start: every operation, conn read and timer has such a struct.
+include(CheckCCompilerFlag)
+set(strategy vector_loop:256:noalign,libcall:-1:noalign)
+check_c_compiler_flag(-mmemset-strategy=${strategy} GUST_HAS_MEMSET_STRATEGY)
+if(GUST_HAS_MEMSET_STRATEGY)
+    add_compile_options($<$<COMPILE_LANGUAGE:C>:-mmemset-strategy=${strategy}>
+        $<$<COMPILE_LANGUAGE:C>:-mmemcpy-strategy=${strategy}>)
+endif()
+
 add_compile_options(
     $<$<COMPILE_LANGUAGE:C>:-Wall> $<$<COMPILE_LANGUAGE:C>:-Wextra>
     $<$<COMPILE_LANGUAGE:C>:-Wshadow> $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>
