@@ -20,6 +20,7 @@
 #ifndef GUST_CORE_LOCK_H
 #define GUST_CORE_LOCK_H
 
+#include <gust/sync.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,12 +77,11 @@ static inline unsigned gust__locks_held(void)
 }
 #endif
 
-/* There is one P, so the M that has it is alone with whatever only such an M
+/* gust__solo: there is one P, so the M that has it is alone with whatever only such an M
  * touches.  A P is not taken from an M within a call (core/call.h), and no lock is
  * held across two: what needs a locked instruction among several Ps, which is most
  * of what a channel operation costs, is a plain one then.  It is written by
- * gust_run while no other thread runs. */
-extern bool gust__solo;
+ * gust_run while no other thread runs, and declared in gust/sync.h. */
 
 /* Of locks that only Ms with a P take. */
 static inline bool gust__rank_is_of_ps(gust__rank rank)

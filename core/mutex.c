@@ -22,7 +22,10 @@
  * Unlocking and deciding whom to wake is one compare-and-swap, where Go has two
  * steps: after it the word is not touched again, so that a goroutine which gets
  * the mutex and knows that no other will want it may free the memory.  A token
- * that is on its way keeps a waiter, and so the memory, alive. */
+ * that is on its way keeps a waiter, and so the memory, alive.
+ *
+ * With a single P (gust__solo) the word is written without locked instructions: all
+ * that write it are calls, and in a call a goroutine has the P. */
 #include <stdatomic.h>
 
 #include "core/waitq.h"
@@ -50,6 +53,15 @@ static uint32_t state_load(gust_mutex *m)
  * what it does to LOCKED, and on x86 it costs the same. */
 static bool state_change(gust_mutex *m, uint32_t *old, uint32_t new)
 {
+    if (gust__solo) {
+        uint32_t expected = *old;
+        gust__solo_check();
+        *old = state_load(m);
+        if (*old != expected)
+            return false;
+        atomic_store_explicit(state_of(m), new, memory_order_relaxed);
+        return true;
+    }
     return atomic_compare_exchange_strong_explicit(state_of(m), old, new, memory_order_acq_rel,
                                                    memory_order_relaxed);
 }
@@ -217,9 +229,9 @@ static uint32_t wanted(const struct attempt *a, uint32_t old)
     return new;
 }
 
-static int lock_slow(gust_mutex *m, struct patience patience)
+/* Apart from the calls, whose way is short where the mutex is free. */
+__attribute__((noinline)) static int lock_slow(gust_mutex *m, struct patience patience)
 {
-    GUST__CALL();
     struct attempt a = {0};
     uint32_t old = state_load(m);
     for (;;) {
@@ -244,22 +256,17 @@ static int lock_slow(gust_mutex *m, struct patience patience)
     }
 }
 
-static bool lock_fast(gust_mutex *m)
-{
-    uint32_t old = 0;
-    /* Acquire: pairs with the release in the unlock before. */
-    return atomic_compare_exchange_strong_explicit(state_of(m), &old, LOCKED, memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
 void gust__mutex_lock_slow(gust_mutex *m)
 {
-    lock_slow(m, (struct patience){GUST_FOREVER, true});
+    GUST__CALL();
+    if (!lock_if_free(m))
+        lock_slow(m, (struct patience){GUST_FOREVER, true});
 }
 
 int gust_mutex_lock_until(gust_mutex *m, gust_time deadline)
 {
-    if (lock_fast(m) || lock_if_free(m))
+    GUST__CALL();
+    if (lock_if_free(m))
         return 0;
     int refused = wait_refused(gust_context_current(), deadline);
     return refused ? refused : lock_slow(m, (struct patience){deadline, false});

@@ -89,6 +89,30 @@ static void hog_read(void)
 HOG_TEST(a_read_from_a_pipe_stalls_nobody, hog_read, one_p)
 HOG_TEST(a_read_from_a_pipe_stalls_nobody_with_membarrier_alone, hog_read, one_p_barrier)
 
+/* With one P no locked instruction guards the word of a mutex, but the P does. */
+static int lock_main(void *arg)
+{
+    gust_mutex m = GUST_MUTEX_INIT;
+    (void)arg;
+    CHECK_EQ(pipe(other.pipe), 0);
+    go(release_hog, NULL);
+    hog_read();
+    CHECK_EQ(gust__marks_here()->steal, STEAL_TAKEN);
+    gust_mutex_lock(&m);
+    CHECK_EQ(gust__marks_here()->steal, STEAL_NONE);
+    CHECK(gust__m()->p);
+    gust_mutex_unlock(&m);
+    AWAIT(atomic_load(&other.written));
+    close(other.pipe[0]);
+    close(other.pipe[1]);
+    return 0;
+}
+
+Test(demote, with_one_p_a_mutex_wants_the_p_back, .init = one_p)
+{
+    test_run(lock_main, NULL);
+}
+
 /* A hog that sleeps for 100 ms at a time, and must sleep all of it: again, where
  * the machine is too busy for the other to have run by then. */
 enum { SLEEPS_MAX = 300 };
