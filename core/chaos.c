@@ -26,16 +26,6 @@ int gust__chaos_setup(void)
     return 0;
 }
 
-/* splitmix64's finalizer: neighbouring seeds have nothing in common.  Never 0, which
- * gust__rand would not leave. */
-uint32_t gust__chaos_rand(int id)
-{
-    uint64_t x = gust__chaos_seed + (uint64_t)id * 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)(x ^ x >> 31) | 1;
-}
-
 bool gust__chaos_draw(uint32_t of)
 {
     return gust__m() && gust__rand() % of == 0;

@@ -22,9 +22,6 @@ extern uint64_t gust__chaos_seed;
 /* Reads GUST_CHAOS.  Errors: -EINVAL if it is no number. */
 int gust__chaos_setup(void);
 
-/* The first random state of M number `id`. */
-uint32_t gust__chaos_rand(int id);
-
 /* True once in `of` times; on a thread of the runtime. */
 bool gust__chaos_draw(uint32_t of);
 

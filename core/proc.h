@@ -149,12 +149,12 @@ struct gust__m {
     G *left;              /* left for another goroutine, which is to commit; NULL: for g0 */
     G *handed;            /* found by the one that left for g0: runs next */
     bool handed_inherits; /* it was runnext */
-    uint32_t rand;
-    G *lockedg;      /* the only goroutine it may run, or NULL */
-    bool retired;    /* it may run none any more */
-    M *idle_link;    /* sched.midle, under sched.lock */
-    M *all_link;     /* sched.allm, under sched.lock */
-    gust__note note; /* where it sleeps without a P */
+    uint64_t rand;        /* gust__rand64's state */
+    G *lockedg;           /* the only goroutine it may run, or NULL */
+    bool retired;         /* it may run none any more */
+    M *idle_link;         /* sched.midle, under sched.lock */
+    M *all_link;          /* sched.allm, under sched.lock */
+    gust__note note;      /* where it sleeps without a P */
     pthread_t thread;
     pid_t tid;           /* written by its thread, before it has a P */
     clockid_t cpu_clock; /* the same */

@@ -111,7 +111,11 @@ _Atomic uint32_t *gust__g_select_done(G *g);
 
 /* --- Rarely needed by other files --------------------------------------- */
 
-uint32_t gust__rand(void); /* per M, fast, not for secrets */
+/* Per M, fast, not for secrets. */
+uint32_t gust__rand(void);
+uint64_t gust__rand64(void); /* never 0 */
+/* The state in which M number `id` begins. */
+uint64_t gust__rand_begin(int id);
 
 /* Prints to stderr like printf, a line "gust: ...", then a backtrace and all
  * goroutines; then aborts.  For broken invariants. Signal-handler safe except for

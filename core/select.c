@@ -35,29 +35,41 @@ struct select {
     uint16_t *poll_order;  /* [live] indices of cases, to be tried in this order */
     uint16_t *lock_order;  /* [live] the same by rising channel address */
     gust__waiter *waiters; /* [count] by index of the case */
+    bool has_alarm;        /* something may end the wait but a case */
     gust__alarm alarm;
     void *heap; /* what a panic has to free */
 };
 
 /* --- Order ---------------------------------------------------------------- */
 
-/* Uniform in [0, bound); the bias is below bound / 2^32. */
-static uint32_t rand_below(uint32_t bound)
-{
-    return (uint32_t)(((uint64_t)gust__rand() * bound) >> 32);
-}
+/* Each number drawn takes up to 10 bits of luck (GUST_SELECT_MAX), so that so many
+ * leave 24: the bias is below 2^-24. */
+#define DRAWS_PER_LUCK 4
 
 static void collect_live(struct select *s)
 {
+    size_t live = 0;
     for (size_t i = 0; i < s->count; i++)
         if (s->cases[i].chan)
-            s->poll_order[s->live++] = (uint16_t)i;
+            s->poll_order[live++] = (uint16_t)i;
+    s->live = live;
+}
+
+/* Uniform in [0, bound): the whole part of luck * bound, luck being a fraction of
+ * 2^64.  The fraction that remains is the luck of the next draw. */
+static size_t draw(uint64_t *luck, size_t bound)
+{
+    unsigned __int128 product = (unsigned __int128)*luck * bound;
+    *luck = (uint64_t)product;
+    return (size_t)(product >> 64);
 }
 
 /* Draws the case to try as number `at`: a step of Fisher and Yates' shuffle. */
-static size_t draw_next(struct select *s, size_t at)
+static size_t draw_next(struct select *s, uint64_t *luck, size_t at)
 {
-    size_t other = at + rand_below((uint32_t)(s->live - at));
+    if (at % DRAWS_PER_LUCK == 0)
+        *luck = gust__rand64();
+    size_t other = at + draw(luck, s->live - at);
     uint16_t drawn = s->poll_order[other];
     s->poll_order[other] = s->poll_order[at];
     s->poll_order[at] = drawn;
@@ -94,9 +106,14 @@ static void sift_down(struct select *s, size_t place, size_t len)
 /* Quickest for a few. */
 static void insertion_sort(struct select *s)
 {
-    for (size_t i = 1; i < s->live; i++)
-        for (size_t k = i; k > 0 && chan_at(s, k - 1) > chan_at(s, k); k--)
-            swap_places(s, k - 1, k);
+    for (size_t i = 1; i < s->live; i++) {
+        uint16_t index = s->lock_order[i];
+        const gust_chan *c = s->cases[index].chan;
+        size_t to = i;
+        for (; to > 0 && chan_at(s, to - 1) > c; to--)
+            s->lock_order[to] = s->lock_order[to - 1];
+        s->lock_order[to] = index;
+    }
 }
 
 /* No memory and no bad cases, for up to GUST_SELECT_MAX. */
@@ -195,8 +212,9 @@ static bool case_blocks(const gust_case *k)
 /* Step 1; also completes poll_order.  Returns a case's index or -1. */
 static int try_one_by_one(struct select *s)
 {
+    uint64_t luck = 0;
     for (size_t i = 0; i < s->live; i++) {
-        size_t index = draw_next(s, i);
+        size_t index = draw_next(s, &luck, i);
         gust_case *k = &s->cases[index];
         gust__waiter *peer = NULL;
         gust__chan_try did;
@@ -220,7 +238,10 @@ static int try_all_locked(struct select *s)
     for (size_t i = 0; i < s->live; i++) {
         size_t index = s->poll_order[i];
         gust__waiter *peer = NULL;
-        gust__chan_try did = try_case(&s->cases[index], &peer);
+        gust__chan_try did;
+        if (case_blocks(&s->cases[index]))
+            continue;
+        did = try_case(&s->cases[index], &peer);
         if (did != TRY_BLOCKED) {
             unlock_all(s);
             return finish(s, index, did, peer);
@@ -257,7 +278,7 @@ static bool commit_select(G *g, void *arg)
     struct select *s = arg;
     size_t live = s->live;
     (void)g;
-    bool parked = gust__alarm_set(&s->alarm);
+    bool parked = !s->has_alarm || gust__alarm_set(&s->alarm);
     if (live)
         unlock_all(s);
     return parked;
@@ -291,16 +312,19 @@ static int wait_for_case(struct select *s, gust_context *context, gust_time dead
     G *g = gust__g();
     int chosen;
     link_all(s, g);
-    gust__alarm_init(&s->alarm, g, deadline, context);
+    s->has_alarm = deadline != GUST_FOREVER || context;
+    if (s->has_alarm)
+        gust__alarm_init(&s->alarm, g, deadline, context);
     gust__park(commit_select, s, WAIT_SELECT);
-    gust__alarm_stop(&s->alarm);
+    if (s->has_alarm)
+        gust__alarm_stop(&s->alarm);
     chosen = unlink_all(s, &outcome);
     if (chosen < 0)
         return alarm_error(&s->alarm);
     return finish(s, (size_t)chosen, outcome == OUTCOME_DONE ? TRY_DONE : TRY_CLOSED, NULL);
 }
 
-static int select_run(struct select *s, gust_time deadline)
+static inline int select_run(struct select *s, gust_time deadline)
 {
     int chosen;
     collect_live(s);
@@ -319,11 +343,28 @@ static int select_run(struct select *s, gust_time deadline)
     return wait_for_case(s, context, deadline);
 }
 
-static int select_small(gust_case *cases, size_t count, gust_time deadline)
+/* A goroutine's stack may be as small as GUST__STACK_SIZE_MIN, and 1024 waiters
+ * need four times that. */
+static int use_heap(struct select *s)
 {
+    s->heap = gust__malloc(s->count * (sizeof *s->waiters + 2 * sizeof *s->poll_order));
+    if (!s->heap)
+        return -ENOMEM;
+    s->waiters = s->heap;
+    s->poll_order = (uint16_t *)(s->waiters + s->count);
+    s->lock_order = s->poll_order + s->count;
+    return 0;
+}
+
+/* All that may wait is in line here: each return after a switch is mispredicted. */
+int gust_select(gust_case *cases, size_t count, gust_time deadline)
+{
+    GUST__CALL();
     uint16_t order[2 * SELECT_SMALL];
     gust__waiter waiters[SELECT_SMALL];
     struct select s;
+    if (count > GUST_SELECT_MAX)
+        return -EINVAL;
     s.cases = cases;
     s.count = count;
     s.live = 0;
@@ -331,32 +372,13 @@ static int select_small(gust_case *cases, size_t count, gust_time deadline)
     s.lock_order = order + SELECT_SMALL;
     s.waiters = waiters;
     s.heap = NULL;
-    return select_run(&s, deadline);
-}
-
-/* A goroutine's stack may be as small as GUST__STACK_SIZE_MIN, and 1024 waiters
- * need four times that. */
-static int select_large(gust_case *cases, size_t count, gust_time deadline)
-{
-    struct select s = {.cases = cases, .count = count};
-    int chosen;
-    s.waiters = gust__malloc(count * (sizeof *s.waiters + 2 * sizeof *s.poll_order));
-    if (!s.waiters)
-        return -ENOMEM;
-    s.heap = s.waiters;
-    s.poll_order = (uint16_t *)(s.waiters + count);
-    s.lock_order = s.poll_order + count;
-    chosen = select_run(&s, deadline);
-    free(s.waiters);
+    if (count > SELECT_SMALL) {
+        int error = use_heap(&s);
+        if (error)
+            return error;
+    }
+    int chosen = select_run(&s, deadline);
+    if (s.heap)
+        free(s.heap);
     return chosen;
-}
-
-int gust_select(gust_case *cases, size_t count, gust_time deadline)
-{
-    GUST__CALL();
-    if (count <= SELECT_SMALL)
-        return select_small(cases, count, deadline);
-    if (count > GUST_SELECT_MAX)
-        return -EINVAL;
-    return select_large(cases, count, deadline);
 }

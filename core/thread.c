@@ -187,8 +187,7 @@ static int m_new(P *p, bool spinning)
     m->spinning = spinning;
     gust__lock_take(&sched.lock, RANK_SCHED);
     m->id = (int)atomic_fetch_add_explicit(&sched.nm, 1, memory_order_relaxed);
-    m->rand = gust__chaos_on ? gust__chaos_rand(m->id)
-                             : (uint32_t)gust_now() * 2654435761u + (uint32_t)m->id * 40503u + 1;
+    m->rand = gust__rand_begin(m->id);
     sched.nm_starting++;
     gust__lock_drop(&sched.lock);
     atomic_fetch_add_explicit(&sched.nm_live, 1, memory_order_relaxed);

@@ -66,9 +66,10 @@ static bool commit_alarm(G *g, void *arg)
     return parked;
 }
 
-static int wait_linked_alarm(gust__waitlist *list, gust__lock *lock, gust__rank rank,
-                             gust__waiter *w, gust_time deadline, gust_context *context,
-                             gust__wait why)
+__attribute__((noinline)) static int wait_linked_alarm(gust__waitlist *list, gust__lock *lock,
+                                                       gust__rank rank, gust__waiter *w,
+                                                       gust_time deadline, gust_context *context,
+                                                       gust__wait why)
 {
     struct alarm_park park = {.lock = lock};
     w->claim = claim_open(w->g);

@@ -763,15 +763,15 @@ Test(scheduler, spinning_for_a_lock_never_pays_on_one_p, .init = one_p)
 
 static int rand_main(void *arg)
 {
-    uint32_t differing = 0, last = gust__rand();
+    uint64_t differing = 0, last = gust__rand64();
     (void)arg;
     for (int i = 0; i < 100; i++) {
-        uint32_t next = gust__rand();
+        uint64_t next = gust__rand64();
         CHECK(next != 0);
         differing |= next ^ last;
         last = next;
     }
-    CHECK(__builtin_popcount(differing) > 24);
+    CHECK(__builtin_popcountll(differing) > 56);
     return 0;
 }
 
