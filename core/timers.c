@@ -109,7 +109,8 @@ static void heap_insert(gust__timers *ts, gust__timer *t, gust_time when)
         heap_grow(ts);
     t->when = when;
     slot_put(ts, ts->len++, (struct gust__timer_slot){when, t});
-    sift_up(ts, ts->len - 1);
+    if (ts->len > 1)
+        sift_up(ts, ts->len - 1);
     publish_earliest(ts);
 }
 
@@ -219,10 +220,9 @@ static bool is_out(gust__timer *t)
     return atomic_load_explicit(&t->index, memory_order_acquire) == 0;
 }
 
-bool gust__timer_stop(gust__timer *t)
+/* Apart, so that the usual way through gust__timer_stop needs no registers saved. */
+__attribute__((noinline)) static bool take_out(gust__timer *t)
 {
-    if (is_out(t))
-        return false;
     gust__timers *ts = lock_heap_of(t);
     if (!ts)
         return false;
@@ -235,6 +235,11 @@ bool gust__timer_stop(gust__timer *t)
     gust__lock_drop(&ts->lock);
     wait_while_firing(from, t);
     return was_armed;
+}
+
+bool gust__timer_stop(gust__timer *t)
+{
+    return !is_out(t) && take_out(t);
 }
 
 /* Takes the root out and calls it with the lock dropped. */
