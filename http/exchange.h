@@ -21,7 +21,7 @@
 
 /* Who may end the connection.  Its goroutines move it between IDLE, when it is parked
  * and has none, and BUSY; a shutdown claims an idle connection by IDLE -> CLAIMED and
- * closes it, upon which a goroutine comes to its end. */
+ * ends its wait, upon which a goroutine comes and closes it. */
 enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED };
 
 struct http_conn {

@@ -256,17 +256,26 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l)
 
 /* --- Shutting down ---------------------------------------------------------- */
 
-/* Closes the connections that wait for a request, or all of them. */
-static void close_conns_locked(gust_http_server *s, bool idle_only)
+/* Ends the wait of the connections that wait for a request.  Their goroutines close
+ * them, for the last response may still be on its way. */
+static void end_idle_locked(gust_http_server *s)
 {
     struct http_conn *hc;
 
     LIST_FOREACH(hc, &s->conns, link)
     {
         int expected = CONN_IDLE;
-        if (atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED) || !idle_only)
-            gust_conn_close(gust_conn_ref(hc->conn), GUST_NOW);
+        if (atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED))
+            gust_conn_set_read_deadline(hc->conn, GUST_NOW);
     }
+}
+
+static void close_all_locked(gust_http_server *s)
+{
+    struct http_conn *hc;
+
+    LIST_FOREACH(hc, &s->conns, link)
+    gust_conn_close(gust_conn_ref(hc->conn), GUST_NOW);
 }
 
 static void begin_draining(gust_http_server *s)
@@ -278,7 +287,7 @@ static void begin_draining(gust_http_server *s)
     atomic_store(&s->draining, true);
     LIST_FOREACH(serving, &s->listeners, link)
     gust_listener_close(gust_listener_ref(serving->listener));
-    close_conns_locked(s, true);
+    end_idle_locked(s);
     check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);
 }
@@ -291,7 +300,7 @@ int gust_http_server_shutdown(gust_http_server *s, gust_time deadline)
     if (r < 0) {
         gust_context *context = gust_context_swap(NULL);
         gust_mutex_lock(&s->mutex);
-        close_conns_locked(s, false);
+        close_all_locked(s);
         gust_mutex_unlock(&s->mutex);
         gust_chan_recv(s->drained, NULL, gust_after(SHUTDOWN_GRACE_NS));
         gust_context_swap(context);

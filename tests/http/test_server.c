@@ -4,6 +4,10 @@
 #include <gust/chan.h>
 #include <gust/context.h>
 
+#include "http/exchange.h"
+#include "net/conn.h"
+#include "tests/net/net_test.h"
+
 /* A handler that says it has started and waits until it may go on. */
 struct stage {
     gust_chan *started;
@@ -118,6 +122,74 @@ static int finish_what_is_in_flight(void *arg)
 Test(server, shutdown_closes_idle_connections_and_finishes_the_rest)
 {
     test_run(finish_what_is_in_flight, NULL);
+}
+
+/* --- A response that is on its way while its connection is idle -------------------- */
+
+#define ANSWER_LEN 2000
+
+struct slow {
+    _Atomic(struct http_conn *) hc;
+    _Atomic int answered;
+};
+
+static void answer(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    struct slow *slow = arg;
+    char body[ANSWER_LEN];
+
+    memset(body, 'x', sizeof(body));
+    atomic_store(&slow->hc, req->hc);
+    gust_http_reply(res, 200, NULL, body, sizeof(body));
+    atomic_fetch_add(&slow->answered, 1);
+}
+
+/* Has a part of the answer to wait until the client reads? */
+static bool is_full(struct http_conn *hc)
+{
+    return hc->conn->wr.busy && is_stuck(hc->conn->fd.fd);
+}
+
+/* Returns how many requests were answered. */
+static int ask_until_full(gust_conn *client, struct slow *slow)
+{
+    for (int asked = 1;; asked++) {
+        client_send(client, GET_KEEP);
+        AWAIT_SOON(atomic_load(&slow->answered) == asked);
+        struct http_conn *hc = atomic_load(&slow->hc);
+        AWAIT_SOON(atomic_load(&hc->state) == CONN_IDLE && (!hc->conn->wr.busy || is_full(hc)));
+        if (is_full(hc))
+            return asked;
+    }
+}
+
+static int lose_nothing(void *arg)
+{
+    struct shutdown shutdown;
+    struct slow slow = {NULL, 0};
+    struct site site;
+
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){.handler = answer, .arg = &slow});
+    gust_conn *client = site_dial(&site);
+    int asked = ask_until_full(client, &slow);
+    shutdown_begin(&shutdown, &site, gust_after(SITE_WAIT_NS));
+    AWAIT_SOON(atomic_load(&atomic_load(&slow.hc)->state) == CONN_CLAIMED);
+    for (int i = 0; i < asked; i++) {
+        struct reply r = client_read_reply(client);
+        CHECK_EQ(strlen(strstr(r.text, "\r\n\r\n") + 4), ANSWER_LEN);
+        free(r.text);
+    }
+    expect_reply(client_read_all(client), "the end", "");
+    client_close(client);
+    CHECK_EQ(shutdown_result(&shutdown), 0);
+    site_end(&site);
+    return 0;
+}
+
+Test(server, shutdown_loses_no_response_of_an_idle_connection)
+{
+    test_run(lose_nothing, NULL);
 }
 
 static int refuse_new_ones(void *arg)
