@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/blocks.h"
 #include "core/inject.h"
 
 /* --- Making and freeing -------------------------------------------------- */
@@ -23,9 +22,8 @@ int gust__conn_adopt(int fd, gust_conn **ret_conn)
         return error;
     }
     atomic_init(&c->refs, 1);
-    gust__deadline_init(&c->rd.deadline);
-    gust__deadline_init(&c->wr.deadline);
-    c->rd.limit.when = c->wr.limit.when = GUST_FOREVER;
+    gust__deadline_init(&c->rd_deadline);
+    c->limit[SIDE_READ] = c->limit[SIDE_WRITE] = GUST_FOREVER;
     *ret_conn = c;
     return 0;
 }
@@ -51,10 +49,9 @@ void gust__conn_free(gust_conn *c)
         linger_stop(c);
     if (c->fd.fd >= 0)
         gust__fd_close(&c->fd);
-    gust__deadline_fini(&c->rd.deadline);
-    gust__deadline_fini(&c->wr.deadline);
+    gust__deadline_fini(&c->rd_deadline);
     gust__conn_drop_view(c);
-    gust__block_put(c->wr.filling);
+    gust__conn_writer_free(c->wr);
     free(c->proxy);
     if (c->layer)
         c->layer->free(c);
@@ -75,11 +72,11 @@ static void abandon(gust_conn *c)
     gust__lock_take(&c->lock, RANK_CONN);
     c->closing = true;
     c->abandoned = true;
-    bool busy = c->wr.busy;
-    if (busy)
+    bool sending = conn_is_sending(c);
+    if (sending)
         gust__conn_discard_locked(c);
     gust__lock_drop(&c->lock);
-    if (!busy)
+    if (!sending)
         gust__conn_free(c);
 }
 
@@ -119,9 +116,9 @@ static bool close_begin(gust_conn *c)
         c->closing = true;
         if (c->rd.op)
             gust__op_cancel(c->rd.op);
-        if (c->wr.direct)
-            gust__op_cancel(c->wr.direct);
-        waiters = gust__waitlist_take_all(&c->wr.waiters, OUTCOME_CLOSED);
+        if (c->wr && c->wr->direct)
+            gust__op_cancel(c->wr->direct);
+        waiters = gust__conn_waiters_locked(c, WAIT_SENT, OUTCOME_CLOSED);
     }
     gust__lock_drop(&c->lock);
     gust__waiters_ready(waiters);
@@ -143,20 +140,19 @@ static int close_drain(gust_conn *c, gust_time deadline)
 /* Step 3.  Returns the descriptor if to close it is to wait, else -1. */
 static int close_end(gust_conn *c, gust_time deadline, int *ret_error)
 {
-    /* Whoever holds one of these has been told to leave, and nobody who comes later
-     * stays. */
-    gust_mutex_lock(&c->wr.mutex);
+    /* Whoever is inside has been told to leave, and nobody who comes later stays. */
+    gust__conn_enter_surely(c, SIDE_WRITE);
     if (c->layer)
         c->layer->closing(c);
     *ret_error = close_drain(c, deadline);
-    gust_mutex_lock(&c->rd.mutex);
+    gust__conn_enter_surely(c, SIDE_READ);
     int lingering = -1;
     if (c->lingers)
         lingering = gust__fd_take(&c->fd);
     else
         gust__fd_close(&c->fd);
-    gust_mutex_unlock(&c->rd.mutex);
-    gust_mutex_unlock(&c->wr.mutex);
+    gust__conn_leave(c, SIDE_READ);
+    gust__conn_leave(c, SIDE_WRITE);
     return lingering;
 }
 

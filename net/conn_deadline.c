@@ -17,9 +17,9 @@
 /* --- Waiting ------------------------------------------------------------- */
 
 /* On a P that has never looked at the clock the time is 0. */
-bool gust__conn_limit_passed_locked(const gust__conn_limit *limit)
+bool gust__conn_limit_passed_locked(const gust_conn *c, gust__conn_side side)
 {
-    return limit->when <= LIMIT_PASSED || limit->when <= gust__now_recent();
+    return c->limit[side] <= LIMIT_PASSED || c->limit[side] <= gust__now_recent();
 }
 
 /* The kernel says ETIMEDOUT of a peer that has stopped answering (keepalive, user
@@ -32,9 +32,9 @@ static bool is_dead(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE;
 }
 
-static gust__conn_limit *limit_of(gust_conn *c, gust__op **slot)
+static gust__conn_side side_of(gust_conn *c, gust__op **slot)
 {
-    return slot == &c->rd.op ? &c->rd.limit : &c->wr.limit;
+    return slot == &c->rd.op ? SIDE_READ : SIDE_WRITE;
 }
 
 /* What the record of an operation that was cancelled needs to be started again. */
@@ -57,26 +57,26 @@ static bool goes_on(int res, bool moved)
                      (res == -ECANCELED && !(context && gust__context_canceled(context))));
 }
 
-void gust__conn_limit_ended_locked(gust__conn_limit *limit, gust_time deadline)
+void gust__conn_limit_ended_locked(gust_conn *c, gust__conn_side side, gust_time deadline)
 {
-    if (limit->when <= deadline)
-        limit->when = LIMIT_PASSED;
+    if (c->limit[side] <= deadline)
+        c->limit[side] = LIMIT_PASSED;
 }
 
 /* *ret_again: with the deadlines as they are now. */
 static int wait_once(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline *d,
                      gust_time deadline, bool *ret_again)
 {
-    gust__conn_limit *limit = limit_of(c, slot);
+    const gust__conn_side side = side_of(c, slot);
     /* Such a send is ended by a reset (core/uring_zerocopy.c). */
     const bool resets = op->flags & GUST__OP_ZEROCOPY;
     *ret_again = false;
     gust__lock_take(&c->lock, RANK_CONN);
     bool closing = c->closing;
-    bool passed = gust__conn_limit_passed_locked(limit);
-    const uint32_t moves = limit->moves;
-    if (limit->when < deadline)
-        deadline = limit->when;
+    bool passed = gust__conn_limit_passed_locked(c, side);
+    const uint32_t moves = c->moves[side];
+    if (c->limit[side] < deadline)
+        deadline = c->limit[side];
     if (!closing && !passed)
         *slot = op;
     gust__lock_drop(&c->lock);
@@ -90,9 +90,9 @@ static int wait_once(gust_conn *c, gust__op **slot, gust__op *op, gust__deadline
     gust__lock_take(&c->lock, RANK_CONN);
     *slot = NULL;
     closing = c->closing;
-    bool moved = limit->moves != moves;
+    bool moved = c->moves[side] != moves;
     if (res == -ETIMEDOUT && !moved)
-        gust__conn_limit_ended_locked(limit, deadline);
+        gust__conn_limit_ended_locked(c, side, deadline);
     gust__lock_drop(&c->lock);
     if (res == -ECANCELED && closing)
         return -EBADF;
@@ -116,27 +116,27 @@ int gust__conn_op_wait(gust_conn *c, gust__op **slot, gust__op *op, gust__deadli
 /* --- Moving -------------------------------------------------------------- */
 
 /* True: who waits must hear of it. */
-static bool limit_move_locked(gust__conn_limit *limit, gust_time when)
+static bool limit_move_locked(gust_conn *c, gust__conn_side side, gust_time when)
 {
-    bool earlier = when < limit->when;
-    limit->when = when;
-    limit->moves++;
+    bool earlier = when < c->limit[side];
+    c->limit[side] = when;
+    c->moves[side]++;
     return earlier;
 }
 
 static void move_read_locked(gust_conn *c, gust_time when)
 {
-    if (limit_move_locked(&c->rd.limit, when) && c->rd.op)
+    if (limit_move_locked(c, SIDE_READ, when) && c->rd.op)
         gust__op_cancel(c->rd.op);
 }
 
 static gust__waiter *move_write_locked(gust_conn *c, gust_time when)
 {
-    if (!limit_move_locked(&c->wr.limit, when))
+    if (!limit_move_locked(c, SIDE_WRITE, when))
         return NULL;
-    if (c->wr.direct)
-        gust__op_cancel(c->wr.direct);
-    return gust__waitlist_take_all(&c->wr.waiters, OUTCOME_DONE);
+    if (c->wr && c->wr->direct)
+        gust__op_cancel(c->wr->direct);
+    return gust__conn_waiters_locked(c, WAIT_SENT, OUTCOME_DONE);
 }
 
 static int set_deadline(gust_conn *c, gust_time when, bool reading, bool writing)

@@ -25,7 +25,7 @@ static ssize_t send_part(gust_conn *c, const char *buf, size_t len, const int *f
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     gust__op op = {.code = GUST__OP_SENDMSG, .fd = &c->fd, .msg = &msg};
     gust__control_send(&msg, &control, fds, count);
-    return gust__conn_op_wait(c, &c->wr.direct, &op, &c->wr.deadline, deadline);
+    return gust__conn_op_wait(c, &c->wr->direct, &op, &c->wr->deadline, deadline);
 }
 
 /* Returns 0 or an error; *ret_sent says how far it came.  A past deadline would still
@@ -47,20 +47,23 @@ static int send_all(gust_conn *c, const char *buf, size_t len, const int *fds, s
     return error;
 }
 
-/* By the holder of wr.mutex; nothing is under way or buffered. */
+/* By the writer; nothing is under way or buffered. */
 static int send_locked(gust_conn *c, const char *buf, size_t len, const int *fds, size_t count,
                        gust_time deadline)
 {
-    gust__conn_writer *wr = &c->wr;
     size_t sent;
+    int error = gust__conn_writer_locked(c);
+    if (error)
+        return error;
+    gust__conn_writer *wr = c->wr;
     wr->busy = true;
     gust__lock_drop(&c->lock);
-    int error = send_all(c, buf, len, fds, count, deadline, &sent);
+    error = send_all(c, buf, len, fds, count, deadline, &sent);
     gust__lock_take(&c->lock, RANK_CONN);
     wr->busy = false;
     wr->wanted = false; /* a flush meanwhile had nothing to flush */
-    if (error && sent > 0 && !wr->error)
-        wr->error = error == -EBADF ? -ECANCELED : error;
+    if (error && sent > 0 && !c->wr_error)
+        c->wr_error = error == -EBADF ? -ECANCELED : error;
     return error;
 }
 
@@ -68,8 +71,8 @@ static int drain_locked(gust_conn *c, gust_time deadline)
 {
     if (c->closing)
         return -EBADF;
-    if (c->wr.error || (!c->wr.busy && c->wr.filling_len == 0))
-        return c->wr.error;
+    if (c->wr_error || (!conn_is_sending(c) && conn_filled(c) == 0))
+        return c->wr_error;
     int error = deadline == GUST_NOW ? -EAGAIN : gust__conn_drain_locked(c, deadline, false);
     return !error && c->closing ? -EBADF : error;
 }
@@ -82,7 +85,7 @@ ssize_t gust_conn_send_fds(gust_conn *c, const void *buf, size_t len, const int 
         return -EOPNOTSUPP;
     if (count > GUST_FDS_MAX || len > SSIZE_MAX || (len == 0 && count > 0))
         return -EINVAL;
-    int error = gust_mutex_lock_until(&c->wr.mutex, deadline);
+    int error = gust__conn_enter(c, SIDE_WRITE, deadline);
     if (error)
         return error;
     gust__lock_take(&c->lock, RANK_CONN);
@@ -90,7 +93,7 @@ ssize_t gust_conn_send_fds(gust_conn *c, const void *buf, size_t len, const int 
     if (!error)
         error = send_locked(c, buf, len, fds, count, deadline);
     gust__lock_drop(&c->lock);
-    gust_mutex_unlock(&c->wr.mutex);
+    gust__conn_leave(c, SIDE_WRITE);
     return error ? error : (ssize_t)len;
 }
 
@@ -106,10 +109,10 @@ static ssize_t receive(gust_conn *c, void *buf, size_t len, gust_fds *fds, gust_
         return error;
     gust__op op = {.code = GUST__OP_RECVMSG, .fd = &c->fd, .msg = &msg};
     gust__control_recv(&msg, &control);
-    ssize_t n = gust__conn_op_wait(c, &c->rd.op, &op, &c->rd.deadline, deadline);
+    ssize_t n = gust__conn_op_wait(c, &c->rd.op, &op, &c->rd_deadline, deadline);
     if (n >= 0)
         gust__control_take(&msg, fds);
-    c->rd.drained = c->rd.filled = false; /* it is not known */
+    c->drained = c->filled = false; /* it is not known */
     return n;
 }
 
@@ -132,11 +135,11 @@ ssize_t gust_conn_recv_fds(gust_conn *c, void *buf, size_t len, gust_fds *fds, g
         return -EOPNOTSUPP;
     if (len == 0)
         return 0;
-    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
     ssize_t n = c->rd.len > 0 ? take_view(c, buf, len) : receive(c, buf, len, fds, deadline);
-    gust_mutex_unlock(&c->rd.mutex);
+    gust__conn_leave(c, SIDE_READ);
     return n;
 }
 

@@ -4,13 +4,15 @@
  * that the bytes are there when the goroutine starts: no second request for them.
  *
  *      on_input                 completion, on g0         the new goroutine
- *   1. takes rd.mutex           4. starts it              5. rd.op = NULL, the view
- *   2. rd.op = the wait's                                 6. gives up rd.mutex
+ *   1. enters the reader's side 4. starts it              5. rd.op = NULL, the view
+ *   2. rd.op = the wait's                                 6. leaves the side
  *   3. starts the operation                               7. fn(arg)
  *
  * Between 3 and 6 the conn looks to others as if a goroutine were reading: a close
- * asks for rd.op back and waits for the mutex, and so for the descriptor.  If it was a
- * lasting deadline that was moved, 5 begins the wait again (conn_deadline.c). */
+ * asks for rd.op back and waits for the side, and so for the descriptor.  If it was a
+ * lasting deadline that was moved, 5 begins the wait again (conn_deadline.c).
+ *
+ * What a writer needs goes at 2, or when the last send is done. */
 #include <errno.h>
 #include <gust/runtime.h>
 
@@ -25,7 +27,14 @@ static gust_time earlier(gust_time a, gust_time b)
     return a < b ? a : b;
 }
 
-/* By the holder of rd.mutex.  0: c is the new goroutine's. */
+/* Under the lock: the wait's operation is c's, or is not any more. */
+static void set_parked_locked(gust_conn *c, bool parked)
+{
+    c->parked = parked;
+    c->rd.op = parked ? &c->park.wait.op : NULL;
+}
+
+/* By the reader.  0: c is the new goroutine's. */
 static int start(gust_conn *c, const void *caller)
 {
     gust__conn_park *park = &c->park;
@@ -33,22 +42,24 @@ static int start(gust_conn *c, const void *caller)
         .op = {.code = GUST__OP_RECV, .flags = GUST__OP_PICK, .fd = &c->fd},
         .main = run,
     };
-    if (c->rd.drained)
+    if (c->drained)
         park->wait.op.flags |= GUST__OP_DRAINED;
     gust__lock_take(&c->lock, RANK_CONN);
     bool closing = c->closing;
-    gust_time deadline = earlier(park->deadline, c->rd.limit.when);
-    park->moves = c->rd.limit.moves;
+    gust_time deadline = earlier(park->deadline, c->limit[SIDE_READ]);
+    park->moves = c->moves[SIDE_READ];
     if (!closing)
-        c->rd.op = &park->wait.op;
+        set_parked_locked(c, true);
+    gust__conn_writer *at_rest = gust__conn_writer_rest_locked(c);
     gust__lock_drop(&c->lock);
+    gust__conn_writer_free(at_rest);
     if (closing)
         return -EBADF;
 
-    int error = gust__parked_start(&park->wait, &c->rd.deadline, deadline, caller);
+    int error = gust__parked_start(&park->wait, &c->rd_deadline, deadline, caller);
     if (error) {
         gust__lock_take(&c->lock, RANK_CONN);
-        c->rd.op = NULL;
+        set_parked_locked(c, false);
         gust__lock_drop(&c->lock);
     }
     return error;
@@ -66,7 +77,7 @@ static int go_now(void (*fn)(void *arg), void *arg, const void *caller)
                                    .spawn_pc = caller});
 }
 
-/* By the holder of rd.mutex; the layer's code runs outside of every call. */
+/* By the reader; the layer's code runs outside of every call. */
 static bool has_input(gust_conn *c)
 {
     return c->rd.len > 0 || c->rd.error || (conn_layer(c) && c->layer->has_input(c));
@@ -76,12 +87,12 @@ static int wait_or_go(gust_conn *c, bool now, const void *caller)
 {
     GUST__CALL();
     if (now) {
-        gust_mutex_unlock(&c->rd.mutex); /* nobody else uses the conn, but to close it */
+        gust__conn_leave(c, SIDE_READ); /* nobody else uses the conn, but to close it */
         return go_now(c->park.fn, c->park.arg, caller);
     }
     int error = start(c, caller);
     if (error)
-        gust_mutex_unlock(&c->rd.mutex);
+        gust__conn_leave(c, SIDE_READ);
     return error;
 }
 
@@ -91,7 +102,7 @@ static int on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time de
     int error = gust_conn_flush(c);
     if (error)
         return error;
-    error = gust_mutex_lock_until(&c->rd.mutex, GUST_NOW);
+    error = gust__conn_enter(c, SIDE_READ, GUST_NOW);
     if (error)
         return error == -EAGAIN ? -EBUSY : error;
     c->park.fn = fn;
@@ -121,13 +132,13 @@ static bool is_in_vain(gust_conn *c)
     const bool canceled =
         c->park.wait.op.res == -ECANCELED && !(context && gust__context_canceled(context));
     gust__lock_take(&c->lock, RANK_CONN);
-    c->rd.op = NULL;
-    gust_time deadline = earlier(c->park.deadline, c->rd.limit.when);
+    set_parked_locked(c, false);
+    gust_time deadline = earlier(c->park.deadline, c->limit[SIDE_READ]);
     bool passed = deadline_passed(deadline);
-    bool moved = c->rd.limit.moves != c->park.moves;
+    bool moved = c->moves[SIDE_READ] != c->park.moves;
     bool in_vain = canceled && moved && !passed && !c->closing;
     if (canceled && passed)
-        gust__conn_limit_ended_locked(&c->rd.limit, deadline);
+        gust__conn_limit_ended_locked(c, SIDE_READ, deadline);
     gust__lock_drop(&c->lock);
     return in_vain;
 }
@@ -155,7 +166,7 @@ static void run(void *parked)
         if (is_in_vain(c) && start(c, wait->spawn_pc) == 0)
             return;
         take_result(c, &wait->op);
-        gust_mutex_unlock(&c->rd.mutex);
+        gust__conn_leave(c, SIDE_READ);
     }
     fn(arg);
 }

@@ -20,6 +20,7 @@
 #define OWN_BUF_MIN ((size_t)16 << 10)
 #define LARGE_BUF ((size_t)64 << 10)
 #define RECV_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
+#define VIEW_MAX ((size_t)1 << 31) /* the reader's sizes are uint32_t */
 
 static size_t min_size(size_t a, size_t b)
 {
@@ -67,9 +68,9 @@ void gust__conn_raw_consume(gust_conn *c, size_t n)
 {
     GUST__CALL();
     if (n > c->rd.len)
-        gust_panic("gust_conn_consume: %zu bytes of a view of %zu", n, c->rd.len);
-    c->rd.off += n;
-    c->rd.len -= n;
+        gust_panic("gust_conn_consume: %zu bytes of a view of %u", n, c->rd.len);
+    c->rd.off += (uint32_t)n;
+    c->rd.len -= (uint32_t)n;
     if (c->rd.len == 0)
         gust__conn_drop_view(c);
 }
@@ -79,8 +80,8 @@ void gust__conn_raw_consume(gust_conn *c, size_t n)
 /* Where `room` bytes would have fitted, n came. */
 static void note_receive(gust_conn *c, size_t n, size_t room)
 {
-    c->rd.filled = n == room;
-    c->rd.drained = !c->rd.filled && !c->is_unix;
+    c->filled = n == room;
+    c->drained = !c->filled && !c->is_unix;
 }
 
 int gust__conn_take_error(gust_conn *c)
@@ -98,9 +99,9 @@ static ssize_t receive(gust_conn *c, gust__op *op, size_t room, gust_time deadli
         return error;
     op->code = GUST__OP_RECV;
     op->fd = &c->fd;
-    if (c->rd.drained)
+    if (c->drained)
         op->flags |= GUST__OP_DRAINED;
-    int n = gust__conn_op_wait(c, &c->rd.op, op, &c->rd.deadline, deadline);
+    int n = gust__conn_op_wait(c, &c->rd.op, op, &c->rd_deadline, deadline);
     if (n > 0)
         note_receive(c, (size_t)n, room);
     return n;
@@ -110,7 +111,7 @@ void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n)
 {
     note_receive(c, (size_t)n, GUST__BUF_SIZE);
     c->rd.picked = buf;
-    c->rd.len = (size_t)n;
+    c->rd.len = (uint32_t)n;
 }
 
 static ssize_t receive_into(gust_conn *c, void *buf, size_t len, gust_time deadline)
@@ -135,12 +136,12 @@ ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
     GUST__CALL();
     if (len == 0)
         return 0;
-    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
     ssize_t n =
         c->rd.len > 0 ? (ssize_t)copy_from_view(c, buf, len) : receive_into(c, buf, len, deadline);
-    gust_mutex_unlock(&c->rd.mutex);
+    gust__conn_leave(c, SIDE_READ);
     return n;
 }
 
@@ -159,7 +160,7 @@ static int move_to_heap(gust__conn_reader *rd, size_t cap)
     free(rd->heap);
     rd->picked = NULL;
     rd->heap = heap;
-    rd->cap = cap;
+    rd->cap = (uint32_t)cap;
     rd->off = 0;
     return 0;
 }
@@ -169,14 +170,13 @@ static int move_to_heap(gust__conn_reader *rd, size_t cap)
  * against the buffer keep the copying linear in what is received. */
 static int make_room(gust__conn_reader *rd, size_t max_view)
 {
-    if (rd->picked) {
-        size_t cap = rd->len * 2 > OWN_BUF_MIN ? rd->len * 2 : OWN_BUF_MIN;
-        return move_to_heap(rd, min_size(cap, max_view));
-    }
+    const size_t doubled = (size_t)rd->len * 2;
+    if (rd->picked)
+        return move_to_heap(rd, min_size(doubled > OWN_BUF_MIN ? doubled : OWN_BUF_MIN, max_view));
     if (rd->cap - rd->off - rd->len > rd->cap / 8)
         return 0;
     if (rd->off <= rd->cap / 4 && rd->cap < max_view)
-        return move_to_heap(rd, min_size(rd->cap * 2, max_view));
+        return move_to_heap(rd, min_size((size_t)rd->cap * 2, max_view));
     memmove(rd->heap, rd->heap + rd->off, rd->len);
     rd->off = 0;
     return 0;
@@ -185,11 +185,11 @@ static int make_room(gust__conn_reader *rd, size_t max_view)
 static ssize_t fill_tail(gust_conn *c, size_t max_view, gust_time deadline)
 {
     gust__conn_reader *rd = &c->rd;
-    size_t end = rd->off + rd->len;
+    size_t end = (size_t)rd->off + rd->len;
     size_t room = min_size(rd->cap - end, max_view - rd->len);
     ssize_t n = receive_into(c, rd->heap + end, room, deadline);
     if (n > 0)
-        rd->len += (size_t)n;
+        rd->len += (uint32_t)n;
     return n;
 }
 
@@ -235,12 +235,12 @@ static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
 {
     if (max_view < GUST__BUF_SIZE)
         return fill_heap(c, max_view, deadline);
-    if (c->rd.filled) {
+    if (c->filled) {
         ssize_t n = fill_heap(c, min_size(LARGE_BUF, max_view), GUST_NOW);
         if (n != -EAGAIN)
             return n;
-        c->rd.filled = false;
-        c->rd.drained = true;
+        c->filled = false;
+        c->drained = true;
     }
     ssize_t n = fill_picked(c, max_view, deadline);
     /* The poller has no buffer left: wait with one of our own. */
@@ -261,10 +261,11 @@ ssize_t gust__conn_raw_fill(gust_conn *c, gust_time deadline)
 
 ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline)
 {
+    max_view = min_size(max_view, VIEW_MAX);
     if (conn_layer(c))
         return c->layer->fill(c, max_view, deadline);
     GUST__CALL();
-    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
     ssize_t n;
@@ -274,6 +275,6 @@ ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline)
         n = fill_empty(c, max_view, deadline);
     else
         n = fill_more(c, max_view, deadline);
-    gust_mutex_unlock(&c->rd.mutex);
+    gust__conn_leave(c, SIDE_READ);
     return n;
 }

@@ -87,7 +87,7 @@ static int send_all(gust_conn *dst, const gust__piece *piece, gust_time deadline
 {
     while (*sent < piece->len) {
         gust__op op = piece_op(dst, piece, *sent);
-        int n = gust__conn_op_wait(dst, &dst->wr.direct, &op, &dst->wr.deadline, deadline);
+        int n = gust__conn_op_wait(dst, &dst->wr->direct, &op, &dst->wr->deadline, deadline);
         if (n < 0)
             return n;
         *sent += (size_t)n;
@@ -105,20 +105,22 @@ static bool is_harmless(int error)
     return error == -ETIMEDOUT || error == -EAGAIN || error == -ECANCELED;
 }
 
-/* By the holder of wr.mutex. */
+/* By the writer. */
 static int send_locked(gust_conn *dst, const gust__piece *piece, gust_time deadline, size_t *sent)
 {
     int error = dst->closing ? -EBADF : gust__conn_drain_locked(dst, deadline, false);
+    if (!error)
+        error = gust__conn_writer_locked(dst);
     if (error)
         return error;
-    dst->wr.busy = true;
+    dst->wr->busy = true;
     gust__lock_drop(&dst->lock);
     error = send_all(dst, piece, deadline, sent);
     gust__lock_take(&dst->lock, RANK_CONN);
-    dst->wr.busy = false;
-    dst->wr.wanted = false; /* nothing was appended meanwhile: that takes wr.mutex */
-    if (error && !is_harmless(error) && !dst->wr.error)
-        dst->wr.error = error == -EBADF ? -ECANCELED : error;
+    dst->wr->busy = false;
+    dst->wr->wanted = false; /* nothing was appended meanwhile: only the writer does */
+    if (error && !is_harmless(error) && !dst->wr_error)
+        dst->wr_error = error == -EBADF ? -ECANCELED : error;
     return error;
 }
 
@@ -144,13 +146,13 @@ int gust__conn_send_piece(gust_conn *dst, const gust__piece *piece, gust_time de
     if (conn_layer(dst))
         return send_through_layer(dst, piece, deadline, ret_sent);
     GUST__CALL();
-    int error = gust_mutex_lock_until(&dst->wr.mutex, deadline);
+    int error = gust__conn_enter(dst, SIDE_WRITE, deadline);
     if (error)
         return error;
     gust__lock_take(&dst->lock, RANK_CONN);
     error = send_locked(dst, piece, deadline, ret_sent);
     gust__lock_drop(&dst->lock);
-    gust_mutex_unlock(&dst->wr.mutex);
+    gust__conn_leave(dst, SIDE_WRITE);
     return error;
 }
 
@@ -223,7 +225,7 @@ static int pull(struct copy *k)
 {
     GUST__CALL();
     gust_conn *src = k->src;
-    int error = gust_mutex_lock_until(&src->rd.mutex, k->deadline);
+    int error = gust__conn_enter(src, SIDE_READ, k->deadline);
     if (error)
         return error;
     gust__op op = {
@@ -234,9 +236,9 @@ static int pull(struct copy *k)
         .offset = -1,
         .splice_len = (uint32_t)min_size(SPLICE_MAX, k->left),
     };
-    int n = gust__conn_op_wait(src, &src->rd.op, &op, &src->rd.deadline, k->deadline);
-    src->rd.filled = src->rd.drained = false; /* not known any more */
-    gust_mutex_unlock(&src->rd.mutex);
+    int n = gust__conn_op_wait(src, &src->rd.op, &op, &src->rd_deadline, k->deadline);
+    src->filled = src->drained = false; /* not known any more */
+    gust__conn_leave(src, SIDE_READ);
     return n;
 }
 
@@ -245,9 +247,9 @@ static void give_back(struct copy *k, size_t len)
 {
     GUST__CALL();
     gust__conn_reader *rd = &k->src->rd;
-    gust_mutex_lock(&rd->mutex);
+    gust__conn_enter_surely(k->src, SIDE_READ);
     if (rd->len > 0) {
-        gust_mutex_unlock(&rd->mutex);
+        gust__conn_leave(k->src, SIDE_READ);
         gust_panic("gust_conn_copy: another goroutine has read the source");
     }
     for (size_t got = 0; got < len;) {
@@ -259,9 +261,9 @@ static void give_back(struct copy *k, size_t len)
     rd->heap = k->rescue;
     rd->cap = SPLICE_MAX;
     rd->off = 0;
-    rd->len = len;
+    rd->len = (uint32_t)len;
     k->rescue = NULL;
-    gust_mutex_unlock(&rd->mutex);
+    gust__conn_leave(k->src, SIDE_READ);
 }
 
 static int copy_by_splice(struct copy *k)

@@ -6,8 +6,8 @@
  *   - the conn's read buffer holds what came over the wire, its write blocks what
  *     goes there.  Deadlines, cancellation, close and drain work on those and know
  *     nothing of layers;
- *   - a reader holds rd.mutex for the whole call and a writer wr.mutex, as for plain
- *     conns; the layer's calls take them themselves;
+ *   - a reader enters its side for the whole call and a writer its own, as for plain
+ *     conns; the layer's calls do so themselves (net/conn.h);
  *   - the filling block is lent to the layer, which writes its output into it
  *     without another copy.  While it is lent nobody sends or drops it.
  *
@@ -27,7 +27,7 @@ typedef struct gust__layer {
     ssize_t (*fill)(gust_conn *c, size_t max_view, gust_time deadline);
     gust_span (*view)(const gust_conn *c);
     void (*consume)(gust_conn *c, size_t n);
-    /* False: a fill would have to wait for bytes from the wire.  By the holder of rd.mutex. */
+    /* False: a fill would have to wait for bytes from the wire.  By the reader. */
     bool (*has_input)(gust_conn *c);
     /* total: the sum of the lengths, above 0.  !flush: an append. */
     ssize_t (*write)(gust_conn *c, const struct iovec *iov, int count, size_t total,
@@ -37,14 +37,14 @@ typedef struct gust__layer {
     int (*flush)(gust_conn *c, gust_time deadline);
     /* Before the conn drains and shuts its socket down. */
     int (*shutdown)(gust_conn *c, int how, gust_time deadline);
-    /* By the closer, who holds wr.mutex and drains afterwards.  Waits for nothing. */
+    /* By the closer, who is the writer and drains afterwards.  Waits for nothing. */
     void (*closing)(gust_conn *c);
     /* Nobody uses the conn any more.  g0 too. */
     void (*free)(gust_conn *c);
     int (*handshake)(gust_conn *c, gust_time deadline);
 } gust__layer;
 
-/* --- Reading: by the holder of rd.mutex ------------------------------------ */
+/* --- Reading: by the reader ------------------------------------------------ */
 
 /* What has come over the wire and was not consumed; the conn's own view. */
 gust_span gust__conn_raw_view(const gust_conn *c);

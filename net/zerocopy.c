@@ -66,9 +66,9 @@ static bool is_elsewhere(int fd)
 
 size_t gust__conn_zerocopy_limit(gust_conn *c, size_t max)
 {
-    if (c->wr.zerocopy == ZEROCOPY_UNKNOWN && gust__netpoll_zerocopy_min() < SIZE_MAX)
-        c->wr.zerocopy = is_elsewhere(c->fd.fd) ? ZEROCOPY_YES : ZEROCOPY_NO;
-    return c->wr.zerocopy == ZEROCOPY_YES ? PIECE_MAX : max;
+    if (c->zerocopy == ZEROCOPY_UNKNOWN && gust__netpoll_zerocopy_min() < SIZE_MAX)
+        c->zerocopy = is_elsewhere(c->fd.fd) ? ZEROCOPY_YES : ZEROCOPY_NO;
+    return c->zerocopy == ZEROCOPY_YES ? PIECE_MAX : max;
 }
 
 /* The congestion window is what one round trip carries. */
@@ -83,7 +83,7 @@ static bool takes_long(int fd, size_t bytes)
 
 uint8_t gust__conn_zerocopy_flag(const gust_conn *c, size_t bytes)
 {
-    bool wanted = c->wr.zerocopy == ZEROCOPY_YES && bytes >= gust__netpoll_zerocopy_min() &&
+    bool wanted = c->zerocopy == ZEROCOPY_YES && bytes >= gust__netpoll_zerocopy_min() &&
                   (gust__zerocopy_everywhere || takes_long(c->fd.fd, bytes));
     return wanted ? GUST__OP_ZEROCOPY : 0;
 }
@@ -91,5 +91,5 @@ uint8_t gust__conn_zerocopy_flag(const gust_conn *c, size_t bytes)
 void gust__conn_zerocopy_done(gust_conn *c, uint8_t flag, const gust__op *op)
 {
     if (flag && !(op->flags & GUST__OP_ZEROCOPY))
-        c->wr.zerocopy = ZEROCOPY_NO;
+        c->zerocopy = ZEROCOPY_NO;
 }

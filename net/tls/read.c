@@ -195,12 +195,12 @@ ssize_t gust__tls_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
         return 0;
     int error = gust__tls_open(c, deadline);
     if (!error)
-        error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+        error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
     ssize_t n = tls_of(c)->view.len > 0 ? (ssize_t)copy_from_view(c, buf, len)
                                         : read_some(c, buf, len, deadline);
-    gust_mutex_unlock(&c->rd.mutex);
+    gust__conn_leave(c, SIDE_READ);
     return n;
 }
 
@@ -208,10 +208,10 @@ ssize_t gust__tls_fill(gust_conn *c, size_t max_view, gust_time deadline)
 {
     int error = gust__tls_open(c, deadline);
     if (!error)
-        error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+        error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
     ssize_t n = tls_of(c)->view.len >= max_view ? -ENOBUFS : fill_some(c, max_view, deadline);
-    gust_mutex_unlock(&c->rd.mutex);
+    gust__conn_leave(c, SIDE_READ);
     return n;
 }

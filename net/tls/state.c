@@ -242,11 +242,11 @@ static int shake_locked(gust_conn *c, gust_time deadline)
 
 static int shake(gust_conn *c, gust_time deadline)
 {
-    int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
+    int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
     error = shake_locked(c, deadline);
-    gust_mutex_unlock(&c->rd.mutex);
+    gust__conn_leave(c, SIDE_READ);
     return error;
 }
 

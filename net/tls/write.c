@@ -276,11 +276,11 @@ ssize_t gust__tls_write(gust_conn *c, const struct iovec *iov, int count, size_t
 {
     int error = gust__tls_open(c, deadline);
     if (!error)
-        error = gust_mutex_lock_until(&c->wr.mutex, deadline);
+        error = gust__conn_enter(c, SIDE_WRITE, deadline);
     if (error)
         return error;
     error = write_locked(c, iov, count, total, deadline, flush);
-    gust_mutex_unlock(&c->wr.mutex);
+    gust__conn_leave(c, SIDE_WRITE);
     return error ? error : (ssize_t)total;
 }
 
@@ -318,7 +318,7 @@ int gust__tls_shutdown(gust_conn *c, int how, gust_time deadline)
         atomic_store(&tls->read_shut, true);
     if (how == SHUT_RD)
         return 0;
-    int error = gust_mutex_lock_until(&c->wr.mutex, deadline);
+    int error = gust__conn_enter(c, SIDE_WRITE, deadline);
     if (error)
         return error;
     error = tls_is_open(tls) ? push_pending(c, deadline) : 0;
@@ -327,7 +327,7 @@ int gust__tls_shutdown(gust_conn *c, int how, gust_time deadline)
         error = say_end_locked(c, TLS_FLUSH);
         gust_mutex_unlock(&tls->mutex);
     }
-    gust_mutex_unlock(&c->wr.mutex);
+    gust__conn_leave(c, SIDE_WRITE);
     return error;
 }
 

@@ -172,6 +172,32 @@ static inline void raw_write(int fd, const void *buf, size_t len)
     CHECK_EQ(send(fd, buf, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+/* Receives so many bytes. */
+static inline void raw_read(int fd, char *buf, size_t len)
+{
+    const gust_time until = SOON;
+    for (size_t got = 0; got < len;) {
+        ssize_t n = raw_read_some(fd, buf + got, len - got);
+        CHECK(n >= 0);
+        got += (size_t)n;
+        if (n == 0)
+            gust_yield();
+        CHECK(gust_now() < until);
+    }
+}
+
+/* Receives the first `len` bytes of a stream. */
+static inline void raw_read_stream(int fd, uint64_t len)
+{
+    char buf[4096];
+    for (uint64_t at = 0; at < len;) {
+        size_t n = len - at < sizeof buf ? (size_t)(len - at) : sizeof buf;
+        raw_read(fd, buf, n);
+        stream_check(buf, n, at);
+        at += n;
+    }
+}
+
 /* All that was sent is acknowledged and the rest has to wait: the peer's window is
  * closed, and it stays so until the peer reads. */
 static inline bool window_is_closed(int fd)
@@ -238,7 +264,7 @@ static inline bool holds_no_buffer(gust_conn *c)
 {
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
-    bool none = !c->rd.picked && !c->rd.heap && !c->wr.filling && !c->wr.sending;
+    bool none = !c->rd.picked && !c->rd.heap && (!c->wr || (!c->wr->filling && !c->wr->sending));
     gust__lock_drop(&c->lock);
     return none;
 }
@@ -259,8 +285,8 @@ static inline bool is_writing(gust_conn *c)
 {
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
-    gust__op *op = c->wr.direct;
-    bool writing = c->wr.waiters.head || (op && atomic_load(&op->state) == GUST__OP_INFLIGHT);
+    gust__op *op = c->wr ? c->wr->direct : NULL;
+    bool writing = c->waiters.head || (op && atomic_load(&op->state) == GUST__OP_INFLIGHT);
     gust__lock_drop(&c->lock);
     return writing;
 }

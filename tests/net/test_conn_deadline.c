@@ -40,7 +40,7 @@ NetTest(conn_deadline, passed_one_has_passed_where_nobody_has_looked_at_the_cloc
         gust_time *now = &gust__m()->p->now;
         const gust_time before = *now;
         *now = 0;
-        CHECK(gust__conn_limit_passed_locked(&b->rd.limit));
+        CHECK(gust__conn_limit_passed_locked(b, SIDE_READ));
         *now = before;
     }
     pair_close(a, b);
@@ -307,10 +307,10 @@ NetTest(conn_deadline, the_lasting_one_ends_a_drain)
 static gust_time armed_at(gust_conn *c, uint32_t *ret_calls)
 {
     GUST__CALL();
-    gust__lock_take(&c->rd.deadline.lock, RANK_DEADLINE);
-    gust_time armed = c->rd.deadline.armed;
-    *ret_calls = c->rd.deadline.calls;
-    gust__lock_drop(&c->rd.deadline.lock);
+    gust__lock_take(&c->rd_deadline.lock, RANK_DEADLINE);
+    gust_time armed = c->rd_deadline.armed;
+    *ret_calls = c->rd_deadline.calls;
+    gust__lock_drop(&c->rd_deadline.lock);
     return armed;
 }
 

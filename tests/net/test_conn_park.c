@@ -79,6 +79,52 @@ NetTest(conn_park, needs_no_goroutine_meanwhile)
     pair_close(a, b);
 }
 
+/* What a writer needs is gone meanwhile. */
+static bool has_writer(gust_conn *c)
+{
+    gust__lock_take(&c->lock, RANK_CONN);
+    bool has = c->wr;
+    gust__lock_drop(&c->lock);
+    return has;
+}
+
+NetTest(conn_park, is_small_once_its_last_write_is_out)
+{
+    gust_conn *a, *b;
+    struct parked p;
+    char byte;
+    pair_open(&a, &b);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gust_conn_write(b, "x", 1, SOON), 1);
+        CHECK(has_writer(b));
+        CHECK_EQ(park(&p, b, SOON), 0);
+        AWAIT_SOON(!has_writer(b));
+        CHECK_EQ(gust_conn_read(a, &byte, 1, SOON), 1);
+        CHECK_EQ(gust_conn_write(b, "y", 1, SOON), 1); /* parked as it is */
+        CHECK_EQ(gust_conn_read(a, &byte, 1, SOON), 1);
+        AWAIT_SOON(!has_writer(b));
+        CHECK_EQ(gust_conn_write(a, "z", 1, SOON), 1);
+        CHECK_EQ(outcome(&p), 1);
+    }
+    pair_close(a, b);
+}
+
+NetTest(conn_park, sends_first_what_has_to_wait)
+{
+    int peer;
+    gust_conn *c = raw_pair_open(&peer);
+    struct parked p;
+    uint64_t taken = stuff(c);
+    CHECK_EQ(park(&p, c, SOON), 0);
+    CHECK(has_writer(c));
+    raw_read_stream(peer, taken);
+    AWAIT_SOON(!has_writer(c));
+    raw_write(peer, "x", 1);
+    CHECK_EQ(outcome(&p), 1);
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    close(peer);
+}
+
 NetTest(conn_park, starts_when_the_peer_closes)
 {
     gust_conn *a, *b;
@@ -180,7 +226,7 @@ static bool waits_with_the_limit_as_it_is(gust_conn *c)
 {
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
-    bool up_to_date = c->rd.op && c->park.moves == c->rd.limit.moves;
+    bool up_to_date = c->rd.op && c->park.moves == c->moves[SIDE_READ];
     gust__lock_drop(&c->lock);
     return up_to_date && is_reading(c);
 }
@@ -210,7 +256,7 @@ NetTest(conn_park, a_lasting_deadline_that_ended_the_wait_has_passed)
     CHECK_EQ(gust_conn_set_read_deadline(b, gust_after(5 * GUST_MS)), 0);
     CHECK_EQ(park(&p, b, GUST_FOREVER), 0);
     CHECK_EQ(outcome(&p), -ETIMEDOUT);
-    CHECK_EQ(b->rd.limit.when, LIMIT_PASSED);
+    CHECK_EQ(b->limit[SIDE_READ], LIMIT_PASSED);
     pair_close(a, b);
 }
 
@@ -393,8 +439,9 @@ static int no_memory_main(void *arg)
     struct parked p;
     (void)arg;
     pair_open(&a, &b);
-    CHECK_EQ(gust_conn_write(b, "x", 1, SOON), 1);
-    CHECK_EQ(gust_conn_drain(b, SOON), 0); /* its block is spare, for the next write */
+    CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+    CHECK_EQ(gust_conn_drain(a, SOON), 0); /* its block is spare, for the next write */
+    CHECK_EQ(gust_conn_read(b, &(char){0}, 1, SOON), 1);
     CHECK_EQ(park(&p, b, SOON), 0);
     use_up_goroutines(chan);
     CHECK_EQ(gust_conn_write(a, "y", 1, SOON), 1);

@@ -163,22 +163,68 @@ NetTest(conn_write, writing_now_takes_all_or_nothing)
     int peer;
     gust_conn *c = raw_pair_open(&peer);
     char buf[GUST_CONN_WBUF + 1];
-    uint64_t taken, at = 0;
-    ssize_t n;
     CHECK_EQ(gust_conn_write(c, buf, sizeof buf, GUST_NOW), -EAGAIN);
-    taken = stuff(c);
+    uint64_t taken = stuff(c);
     CHECK_EQ(gust_conn_write(c, buf, 4096, GUST_NOW), -EAGAIN);
     CHECK_EQ(gust_conn_write(c, buf, 4096, gust_after(GUST_MS)), -ETIMEDOUT);
     CHECK_EQ(gust_conn_drain(c, GUST_NOW), -EAGAIN);
     CHECK_EQ(gust_conn_drain(c, gust_after(GUST_MS)), -ETIMEDOUT);
-    while (at < taken) {
-        CHECK((n = raw_read_some(peer, buf, sizeof buf)) >= 0);
-        stream_check(buf, (size_t)n, at);
-        at += (uint64_t)n;
-        gust_yield();
-    }
+    raw_read_stream(peer, taken);
     CHECK_EQ(gust_conn_close(c, SOON), 0);
     CHECK_EQ(raw_read_some(peer, buf, 1), -1);
+    close(peer);
+}
+
+struct turn {
+    gust_conn *conn;
+    char letter;
+    gust_time deadline;
+    ssize_t result;
+    gust_waitgroup over;
+};
+
+enum { TURN_LEN = 10000 };
+
+static void write_letters(void *arg)
+{
+    struct turn *t = arg;
+    char buf[TURN_LEN];
+    memset(buf, t->letter, sizeof buf);
+    t->result = gust_conn_write(t->conn, buf, sizeof buf, t->deadline);
+    gust_waitgroup_done(&t->over);
+}
+
+static size_t waiting(gust_conn *c)
+{
+    return waiters_count(&c->waiters, &c->lock, RANK_CONN);
+}
+
+/* The first waits for what is under way, the others for the first. */
+NetTest(conn_write, writers_take_turns)
+{
+    int peer;
+    gust_conn *c = raw_pair_open(&peer);
+    uint64_t taken = stuff(c);
+    struct turn turns[] = {{c, 'a', SOON, 0, GUST_WAITGROUP_INIT},
+                           {c, 'b', gust_after(20 * GUST_MS), 0, GUST_WAITGROUP_INIT},
+                           {c, 'c', SOON, 0, GUST_WAITGROUP_INIT}};
+    char buf[TURN_LEN], expected[TURN_LEN];
+    for (int i = 0; i < 3; i++) {
+        gust_waitgroup_add(&turns[i].over, 1);
+        go(write_letters, &turns[i]);
+        AWAIT_SOON(waiting(c) == (size_t)i + 1 || gust_now() >= turns[1].deadline);
+    }
+    CHECK_EQ(gust_waitgroup_wait(&turns[1].over, SOON), 0);
+    CHECK_EQ(turns[1].result, -ETIMEDOUT);
+    raw_read_stream(peer, taken);
+    for (int i = 0; i < 3; i += 2) {
+        memset(expected, turns[i].letter, TURN_LEN);
+        raw_read(peer, buf, TURN_LEN);
+        CHECK(memcmp(buf, expected, TURN_LEN) == 0);
+        CHECK_EQ(gust_waitgroup_wait(&turns[i].over, SOON), 0);
+        CHECK_EQ(turns[i].result, TURN_LEN);
+    }
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
     close(peer);
 }
 
@@ -205,8 +251,8 @@ NetTest(conn_write, block_takes_exactly_its_size)
     stream_fill(buf, sizeof buf, 0);
     CHECK_EQ(gust_conn_append(a, buf, sizeof buf - 1, GUST_NOW), sizeof buf - 1);
     CHECK_EQ(gust_conn_append(a, buf + sizeof buf - 1, 1, GUST_NOW), 1);
-    CHECK_EQ(a->wr.filling_len, GUST_CONN_WBUF);
-    CHECK(!a->wr.busy);
+    CHECK_EQ(conn_filled(a), GUST_CONN_WBUF);
+    CHECK(!conn_is_sending(a));
     CHECK_EQ(gust_conn_append(a, "", 0, GUST_NOW), 0);
     CHECK_EQ(gust_conn_drain(a, SOON), 0);
     for (size_t at = 0; at < sizeof buf;) {

@@ -70,8 +70,8 @@ NetTest(zerocopy, a_peer_on_this_machine_gets_a_copy)
         gust_listener_close(l);
         write_and_read(a, b, buf, LARGE);
         write_and_read(b, a, buf, LARGE);
-        CHECK_EQ(a->wr.zerocopy, known ? ZEROCOPY_NO : ZEROCOPY_UNKNOWN);
-        CHECK_EQ(b->wr.zerocopy, known ? ZEROCOPY_NO : ZEROCOPY_UNKNOWN);
+        CHECK_EQ(a->zerocopy, known ? ZEROCOPY_NO : ZEROCOPY_UNKNOWN);
+        CHECK_EQ(b->zerocopy, known ? ZEROCOPY_NO : ZEROCOPY_UNKNOWN);
         pair_close(a, b);
     }
     free(buf);
@@ -83,11 +83,11 @@ ForcedTest(small_writes_are_copied)
     char *buf = new_stream(LARGE);
     pair_open(&a, &b);
     write_and_read(a, b, buf, 4096); /* fits into a block */
-    CHECK_EQ(a->wr.zerocopy, ZEROCOPY_UNKNOWN);
+    CHECK_EQ(a->zerocopy, ZEROCOPY_UNKNOWN);
     write_and_read(a, b, buf, gust__netpoll_zerocopy_min() - 1);
-    CHECK_EQ(a->wr.zerocopy, ZEROCOPY_YES); /* nothing has shown yet that it is no good */
+    CHECK_EQ(a->zerocopy, ZEROCOPY_YES); /* nothing has shown yet that it is no good */
     write_and_read(a, b, buf, gust__netpoll_zerocopy_min());
-    CHECK_EQ(a->wr.zerocopy, ZEROCOPY_NO);
+    CHECK_EQ(a->zerocopy, ZEROCOPY_NO);
     free(buf);
     pair_close(a, b);
 }
@@ -104,10 +104,10 @@ NetTest(zerocopy, a_write_of_few_round_trips_is_copied)
     CHECK(many > GUST__ZEROCOPY_MIN);
     bool known = gust__netpoll_zerocopy_min() < SIZE_MAX;
     CHECK_EQ(gust__conn_zerocopy_flag(a, many), 0);
-    a->wr.zerocopy = ZEROCOPY_YES;
+    a->zerocopy = ZEROCOPY_YES;
     CHECK_EQ(gust__conn_zerocopy_flag(a, many - 8), 0);
     CHECK_EQ(gust__conn_zerocopy_flag(a, many), known ? GUST__OP_ZEROCOPY : 0);
-    a->wr.zerocopy = ZEROCOPY_NO;
+    a->zerocopy = ZEROCOPY_NO;
     CHECK_EQ(gust__conn_zerocopy_flag(a, many), 0);
     pair_close(a, b);
 }
@@ -121,7 +121,7 @@ ForcedTest(a_connection_without_use_for_it_stops)
     pair_open(&a, &b);
     for (int i = 0; i < 3; i++) {
         write_and_read(a, b, buf, LARGE);
-        CHECK_EQ(a->wr.zerocopy, ZEROCOPY_NO);
+        CHECK_EQ(a->zerocopy, ZEROCOPY_NO);
         memset(buf, 'x', LARGE);
         stream_fill(buf, LARGE, 0);
     }
@@ -250,7 +250,7 @@ static int veth_main(void *arg)
     (void)arg;
     gust__conn_zerocopy_limit(c, LARGE);
     if (gust__netpoll_zerocopy_min() < SIZE_MAX)
-        CHECK_EQ(c->wr.zerocopy, ZEROCOPY_YES);
+        CHECK_EQ(c->zerocopy, ZEROCOPY_YES);
     CHECK_EQ(gust_conn_write(c, buf, LARGE, SOON), LARGE);
     CHECK_EQ(gust_conn_shutdown(c, SHUT_WR, SOON), 0);
     for (size_t have = 0; have < sizeof got;) {
@@ -260,7 +260,7 @@ static int veth_main(void *arg)
     }
     CHECK_EQ(got, LARGE);
     if (gust__netpoll_zerocopy_min() < SIZE_MAX) /* it was tried, and the kernel copied */
-        CHECK_EQ(c->wr.zerocopy, ZEROCOPY_NO);
+        CHECK_EQ(c->zerocopy, ZEROCOPY_NO);
     free(buf);
     CHECK_EQ(gust_conn_close(c, SOON), 0);
     return 0;

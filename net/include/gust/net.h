@@ -128,7 +128,7 @@ ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline);
 
 /* Waits until more bytes have arrived than the view holds, and adds them to it.
  * Returns how many bytes came, 0 at the end of the stream.  The view never
- * grows beyond `max_view` bytes: -ENOBUFS if it is that long already.
+ * grows beyond `max_view` bytes (2 GiB at most): -ENOBUFS if it is that long already.
  * Other errors as gust_conn_read; -ENOMEM. */
 ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline);
 
