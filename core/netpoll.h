@@ -124,6 +124,7 @@ struct gust__op {
     /* The request. */
     uint8_t code;  /* gust__opcode */
     uint8_t flags; /* GUST__OP_* */
+    bool over;     /* the poller's (io_uring): res is set; what is still to come are notes */
     uint32_t splice_len;
     gust__fd *fd;
     union {
@@ -145,22 +146,26 @@ struct gust__op {
         };
     };
     void (*done)(gust__op *op);
-    /* Multishot only: one result that is not the last.  On g0, under no lock. */
-    void (*more)(gust__op *op, int res);
+    union {
+        /* Multishot only: one result that is not the last.  On g0, under no lock. */
+        void (*more)(gust__op *op, int res);
+        G *g; /* the poller's: who waits, if done is NULL */
+    };
 
     /* The result. */
     int32_t res;
-    gust__buf *picked; /* the caller's to put back if res > 0 */
+    _Atomic uint32_t state; /* the poller's: gust__op_state */
+    union {
+        gust__buf *picked; /* GUST__OP_PICK: the caller's to put back if res > 0 */
+        size_t sent;       /* the poller's: progress of a send; epoll: 1 once a connect is
+                              under way */
+    };
 
     /* The poller's. */
-    _Atomic uint32_t state; /* gust__op_state */
-    uint32_t cqes;          /* completions still to come, under home's lock */
-    gust__poller *home;     /* set by start, before state becomes INFLIGHT */
-    size_t sent;            /* progress of a send; epoll: 1 once a connect is under way */
-    uint32_t notes;         /* io_uring: how many of cqes only say that memory is free again */
-    bool over;              /* io_uring: res is set; what is still to come are notes */
-    G *g;                   /* who waits, if done is NULL */
-    gust__op *next;         /* link in a reaped batch */
+    uint32_t cqes;      /* completions still to come, under home's lock */
+    uint32_t notes;     /* io_uring: how many of them only say that memory is free again */
+    gust__poller *home; /* set by start, before state becomes INFLIGHT */
+    gust__op *next;     /* link in a reaped batch */
 };
 
 /* Starts an operation whose completion calls op->done at a later reap, even if
@@ -180,12 +185,12 @@ void gust__op_cancel(gust__op *op);
  * stored time and arms itself again. */
 typedef struct gust__deadline {
     gust__timer timer;
-    gust__lock lock; /* RANK_DEADLINE: everything below */
-    gust__op *op;    /* what to cancel, NULL between operations */
+    gust__lock lock;     /* RANK_DEADLINE: everything below */
+    bool expired : 1;    /* it asked for op's cancellation */
+    uint32_t calls : 31; /* how often the callback is still to be called */
+    gust__op *op;        /* what to cancel, NULL between operations */
     gust_time when;
     gust_time armed; /* when the timer is set to fire; GUST_FOREVER: it is not */
-    uint32_t calls;  /* how often the callback is still to be called */
-    bool expired;    /* it asked for op's cancellation */
 } gust__deadline;
 
 void gust__deadline_init(gust__deadline *d);

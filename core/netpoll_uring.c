@@ -283,7 +283,7 @@ static void op_completed(gust__uring *p, gust__op *op, const struct io_uring_cqe
 {
     if (cqe->flags & IORING_CQE_F_BUFFER)
         take_buffer(p, op, cqe);
-    else if (op->picked && cqe->res <= 0)
+    else if ((op->flags & GUST__OP_PICK) && op->picked && cqe->res <= 0)
         drop_unused_buffer(p, op);
     if (gust__op_is_send(op)) {
         send_completed(p, op, cqe, rs);

@@ -55,7 +55,7 @@ static int wait_for_more(gust_conn *c, ssize_t want, gust_time deadline)
     return n == 0 ? -ECONNABORTED : n < 0 ? (int)n : 0;
 }
 
-/* At least one byte.  By the holder of rd.mutex. */
+/* At least one byte.  By the reader. */
 static ssize_t read_some(gust_conn *c, void *buf, size_t len, gust_time deadline)
 {
     int error = 0;

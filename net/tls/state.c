@@ -227,7 +227,7 @@ static int wait_for_step(gust_conn *c, ssize_t want, gust_time deadline)
     return n < 0 ? wait_failed(tls, (int)n) : 0;
 }
 
-/* Under tls->shaking and rd.mutex. */
+/* Under tls->shaking, by the reader. */
 static int shake_locked(gust_conn *c, gust_time deadline)
 {
     while (!tls_is_open(tls_of(c))) {
@@ -251,7 +251,7 @@ static int shake(gust_conn *c, gust_time deadline)
 }
 
 /* Whoever waits here for another's handshake must go on when it is over, and not when
- * the other is done with what it wanted to read: hence not rd.mutex alone. */
+ * the other is done with what it wanted to read: hence it is not enough to be the reader. */
 int gust__tls_open(gust_conn *c, gust_time deadline)
 {
     gust__tls *tls = tls_of(c);

@@ -22,9 +22,9 @@
  * tls->mutex, for the time of a call and never across a wait: so a reader that waits
  * for bytes does not keep a writer out.
  *
- * Locks of a conn, in this order: wr.mutex, rd.mutex, tls->mutex.  Before any of them
+ * Locks of a conn, in this order: the writer's side, the reader's, tls->mutex.  Before any of them
  * comes tls->shaking, which whoever needs a handshake takes until it is done; the one
- * that makes it holds rd.mutex as well, since it reads. */
+ * that makes it is the reader as well. */
 #ifndef GUST_NET_TLS_TLS_H
 #define GUST_NET_TLS_TLS_H
 
@@ -184,7 +184,7 @@ typedef int gust__tls_call(SSL *ssl, void *buf, size_t len, size_t *ret_done);
 typedef enum gust__tls_how {
     TLS_HOLD = 0,    /* output stays in the filling block */
     TLS_FLUSH = 1,   /* and is sent */
-    TLS_READING = 2, /* the caller holds rd.mutex: the call may take input */
+    TLS_READING = 2, /* the caller is the reader: the call may take input */
     TLS_CLOSING = 4, /* the caller is the closer */
 } gust__tls_how;
 

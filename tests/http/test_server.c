@@ -146,6 +146,7 @@ static void answer(gust_http_request *req, gust_http_response *res, void *arg)
 
 static bool is_sending(gust_conn *c)
 {
+    GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     bool sending = conn_is_sending(c);
     gust__lock_drop(&c->lock);

@@ -82,6 +82,7 @@ NetTest(conn_park, needs_no_goroutine_meanwhile)
 /* What a writer needs is gone meanwhile. */
 static bool has_writer(gust_conn *c)
 {
+    GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     bool has = c->wr;
     gust__lock_drop(&c->lock);
