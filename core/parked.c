@@ -9,11 +9,12 @@
 #include "core/netpoll_backend.h"
 #include "core/proc.h"
 
+#define RETRY_NS (1 * GUST_MS)
+
 /* Most goroutines have no context: for those that have, this is on the heap. */
 struct gust__parked_in {
     gust__context_wait wait;
     gust_context *context; /* counted */
-    bool over;
 };
 
 static void in_free(struct gust__parked_in *in)
@@ -24,39 +25,114 @@ static void in_free(struct gust__parked_in *in)
     }
 }
 
-/* After this nobody cancels the operation any more.  May be called again. */
+/* After this nobody cancels the operation any more. */
 static void end_wait(gust__parked *p)
 {
     struct gust__parked_in *in = p->in;
     if (p->deadline)
         gust__deadline_end(p->deadline);
-    if (in && !in->over)
-        gust__context_wait_end(in->context, &in->wait);
     if (in)
-        in->over = true;
+        gust__context_wait_end(in->context, &in->wait);
 }
 
-/* On g0.  Behind the others that the same reap makes ready. */
-static void done(gust__op *op)
+/* --- The goroutine --------------------------------------------------------- */
+
+static gust__parked *parked_of(gust__op *op)
 {
-    gust__parked *p = (gust__parked *)((char *)op - offsetof(gust__parked, op));
+    return (gust__parked *)((char *)op - offsetof(gust__parked, op));
+}
+
+/* On g0.  Behind the others that the same reap makes ready.  False: no memory. */
+static bool start_goroutine(gust__parked *p)
+{
     P *here = gust__m()->p;
-    end_wait(p);
     G *g = gust__g_new(here, &(gust__spawn){.fn = p->main,
                                             .arg = p,
                                             .name = p->name,
                                             .context = p->in ? p->in->context : NULL,
                                             .stack_size = p->stack_size,
                                             .spawn_pc = p->spawn_pc});
-    if (!g) {
-        gust__poller_finish_later(gust__poller_current(), op); /* the next reap tries again */
-        return;
-    }
+    if (!g)
+        return false;
     in_free(p->in); /* never the last reference, which would call the user: g has one */
     gust__runq_ready(here, g, false);
     if (gust__runq_len(&here->runq) > 1)
         gust__wakep();
+    return true;
 }
+
+/* --- Memory is short ------------------------------------------------------- */
+
+/* Under sched.lock.  First come, first served. */
+static void unstarted_push_locked(gust__op *op)
+{
+    op->next = NULL;
+    if (sched.unstarted.first)
+        sched.unstarted.last->next = op;
+    else
+        sched.unstarted.first = op;
+    sched.unstarted.last = op;
+}
+
+/* NULL: there is none, and so no need for the timer. */
+static gust__op *unstarted_pop(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    gust__op *op = sched.unstarted.first;
+    if (op)
+        sched.unstarted.first = op->next;
+    else
+        sched.unstarted.armed = false;
+    gust__lock_drop(&sched.lock);
+    return op;
+}
+
+static void unstarted_put_back(gust__op *op)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    op->next = sched.unstarted.first;
+    if (!op->next)
+        sched.unstarted.last = op;
+    sched.unstarted.first = op;
+    gust__lock_drop(&sched.lock);
+}
+
+/* One is refused at each turn, however many wait. */
+static void retry_fire(gust__timer *t)
+{
+    gust__op *op = unstarted_pop();
+    while (op && start_goroutine(parked_of(op)))
+        op = unstarted_pop();
+    if (!op)
+        return;
+    unstarted_put_back(op);
+    gust__timer_set(t, gust_after(RETRY_NS));
+}
+
+/* By a timer: nobody tells us when memory comes back. */
+static void retry_later(gust__op *op)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    unstarted_push_locked(op);
+    bool arm = !sched.unstarted.armed;
+    sched.unstarted.armed = true;
+    gust__lock_drop(&sched.lock);
+    if (!arm)
+        return;
+    sched.unstarted.timer.fn = retry_fire;
+    gust__timer_set(&sched.unstarted.timer, gust_after(RETRY_NS));
+}
+
+/* On g0. */
+static void done(gust__op *op)
+{
+    gust__parked *p = parked_of(op);
+    end_wait(p);
+    if (!start_goroutine(p))
+        retry_later(op);
+}
+
+/* --- The wait -------------------------------------------------------------- */
 
 static int in_new(gust__parked *p, gust_context *context)
 {

@@ -231,6 +231,11 @@ typedef struct gust__sched {
     _Atomic uint32_t starved_count;
     gust__timer starved_timer;
     bool starved_armed; /* under lock */
+    struct {
+        gust__op *first, *last;
+        gust__timer timer;
+        bool armed;
+    } unstarted; /* parked waits that wait for memory for a goroutine (parked.c); under lock */
     _Atomic uint64_t goid;
     _Atomic uint32_t sysmon_asleep; /* sysmon sleeps until woken */
     gust__note sysmon_note;
