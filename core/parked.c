@@ -11,16 +11,41 @@
 
 #define RETRY_NS (1 * GUST_MS)
 
-/* Most goroutines have no context: for those that have, this is on the heap. */
+/* Most goroutines have no context: for those that have, this is on the heap.  It is on
+ * a list, since the end of a run finds waits that nothing else in core knows of. */
 struct gust__parked_in {
     gust__context_wait wait;
     gust_context *context; /* counted */
+    gust__parked_list *list;
+    LIST_ENTRY(gust__parked_in) link; /* under list->lock */
 };
+
+static void in_list(struct gust__parked_in *in, gust__parked_list *list)
+{
+    in->list = list;
+    gust__lock_take(&list->lock, RANK_PARKED);
+    LIST_INSERT_HEAD(&list->all, in, link);
+    gust__lock_drop(&list->lock);
+}
 
 static void in_free(struct gust__parked_in *in)
 {
-    if (in) {
-        gust_context_unref(in->context);
+    if (!in)
+        return;
+    gust__lock_take(&in->list->lock, RANK_PARKED);
+    LIST_REMOVE(in, link);
+    gust__lock_drop(&in->list->lock);
+    gust_context_unref(in->context);
+    free(in);
+}
+
+void gust__parked_abandon(gust__parked_list *list)
+{
+    struct gust__parked_in *in;
+    while ((in = LIST_FIRST(&list->all))) {
+        LIST_REMOVE(in, link);
+        gust__context_wait_end(in->context, &in->wait);
+        gust__context_abandon(in->context);
         free(in);
     }
 }
@@ -144,6 +169,7 @@ static int in_new(gust__parked *p, gust_context *context)
     if (!(p->in = gust__malloc(sizeof *p->in)))
         return -ENOMEM;
     *p->in = (struct gust__parked_in){.wait = {.op = &p->op}, .context = gust_context_ref(context)};
+    in_list(p->in, &gust__m()->p->parked);
     if (gust__context_wait_begin(context, &p->in->wait, NULL, 0))
         return 0;
     in_free(p->in);

@@ -13,6 +13,7 @@
 #include "core/blocks.h"
 #include "core/call.h"
 #include "core/context.h"
+#include "core/parked.h"
 #include "core/runq.h"
 #include "core/sched.h"
 
@@ -184,6 +185,7 @@ struct gust__p {
     gust_time now; /* its last look at the clock */
     gust__stack_cache stacks;
     gust__blocks blocks;
+    gust__parked_list parked;
     G *gfree;
     uint32_t gfree_count;
     uint64_t goid_next, goid_end; /* ids reserved from sched.goid */

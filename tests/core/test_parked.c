@@ -29,6 +29,48 @@ static void receive_start(struct receive *r)
     CHECK_EQ(gust__parked_start(&r->wait, NULL, GUST_FOREVER, NULL), 0);
 }
 
+/* --- The end of the runtime -------------------------------------------------- */
+
+static struct receive left[2];
+static const int key;
+static int values_freed;
+
+static void free_value(void *value)
+{
+    (void)value;
+    values_freed++;
+}
+
+/* One waits still; of the other the bytes are there, or even its goroutine. */
+static int leave_main(void *arg)
+{
+    gust_context *context;
+    (void)arg;
+    CHECK_EQ(gust_context_with_value(NULL, &key, left, free_value, &context), 0);
+    gust_context_swap(context);
+    for (int i = 0; i < 2; i++)
+        receive_start(&left[i]);
+    gust_context_unref(gust_context_swap(NULL));
+    put_byte(&left[0].pair.b, 'x');
+    CHECK_EQ(values_freed, 0);
+    return 0;
+}
+
+/* Else LeakSanitizer would tell, too. */
+Test(parked, a_wait_that_the_end_abandons_drops_its_context)
+{
+    for (int i = 0; i < 10; i++) {
+        values_freed = 0;
+        memset(left, 0, sizeof left);
+        test_run(leave_main, NULL);
+        cr_assert_eq(values_freed, 1);
+        for (int j = 0; j < 2; j++)
+            pair_close(&left[j].pair);
+    }
+}
+
+/* --- Memory is short --------------------------------------------------------- */
+
 #ifdef GUST_DEBUG
 
 enum { CROWD = 20, REFUSALS = 10 };
