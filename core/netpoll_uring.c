@@ -257,7 +257,7 @@ static void send_completed(gust__uring *p, gust__op *op, const struct io_uring_c
                            results *rs)
 {
     if (cqe->flags & IORING_CQE_F_NOTIF) {
-        gust__uring_noted(op, cqe->res);
+        gust__uring_noted(p, op, cqe->res);
         one_cqe_less(p, op, rs);
         return;
     }
@@ -269,7 +269,10 @@ static void send_completed(gust__uring *p, gust__op *op, const struct io_uring_c
         op->notes++;
     else
         one_cqe_less(p, op, rs);
-    if (op->over && op->notes > 0 && gust__op_state_now(op) == GUST__OP_CANCELING)
+    if (!op->over || op->notes == 0)
+        return;
+    gust__uring_unacknowledged(p, op);
+    if (gust__op_state_now(op) == GUST__OP_CANCELING)
         gust__uring_give_up(op);
 }
 

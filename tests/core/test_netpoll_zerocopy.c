@@ -355,3 +355,31 @@ Test(netpoll_zerocopy, the_end_of_the_runtime_does_not_wait_for_the_peer)
     close(left.pair.b.fd);
     free(left.buf);
 }
+
+static int leave_unacknowledged_main(void *arg)
+{
+    (void)arg;
+    unacknowledged_open(&left.pair, &left.w, left.buf);
+    return 0;
+}
+
+/* What it had in its hands it no longer sends, whatever the memory is used for now. */
+Test(netpoll_zerocopy, after_the_end_of_the_runtime_the_kernel_has_no_memory)
+{
+    static char bytes[SIZE];
+    const struct timeval soon = {.tv_sec = 30};
+    ssize_t n;
+    NEED_ZEROCOPY();
+    left.buf = new_pattern();
+    test_run(leave_unacknowledged_main, NULL);
+    free(left.buf);
+    const int peer = left.pair.b.fd;
+    cr_assert_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
+    size_t got = 0;
+    while ((n = recv(peer, bytes, sizeof bytes, 0)) > 0)
+        got += (size_t)n;
+    cr_assert(n < 0 && errno == ECONNRESET);
+    cr_assert_lt(got, FITS);
+    close(left.pair.a.fd);
+    close(peer);
+}
