@@ -261,8 +261,9 @@ static void send_completed(gust__uring *p, gust__op *op, const struct io_uring_c
         one_cqe_less(p, op, rs);
         return;
     }
-    if (!gust__uring_zerocopy_refused(p, op, cqe->res) && !goes_on(p, op, cqe->res)) {
-        set_result(op, cqe->res, rs);
+    int32_t res = cqe->res;
+    if (!gust__uring_zerocopy_refused(p, op, &res) && !goes_on(p, op, res)) {
+        set_result(op, res, rs);
         op->over = true;
     }
     if (cqe->flags & IORING_CQE_F_MORE)

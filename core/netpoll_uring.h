@@ -92,9 +92,9 @@ size_t gust__uring_zerocopy_min(void);
 /* Makes a prepared send one without a copy, if the op asks for it. */
 void gust__uring_fill_zerocopy(struct io_uring_sqe *sqe, const gust__op *op);
 
-/* All under base.lock.  If the kernel has refused, the op goes on as a plain send:
- * true. */
-bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t res);
+/* All under base.lock.  If the kernel has refused, the op goes on as a plain send: true.
+ * One that is being cancelled does not, and *res says so. */
+bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t *res);
 
 /* The op is over, but notifications are to come. */
 void gust__uring_unacknowledged(gust__uring *p, gust__op *op);

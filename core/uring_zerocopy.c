@@ -64,14 +64,17 @@ static bool is_refusal(int32_t res)
     return res == -EOPNOTSUPP || res == -EINVAL || res == -ENOMEM || res == -ENOBUFS;
 }
 
-bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t res)
+bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t *res)
 {
-    if (!(op->flags & GUST__OP_ZEROCOPY) || !is_refusal(res) ||
-        gust__op_state_now(op) != GUST__OP_INFLIGHT)
+    if (!(op->flags & GUST__OP_ZEROCOPY) || !is_refusal(*res))
         return false;
     op->flags &= (uint8_t)~GUST__OP_ZEROCOPY;
-    gust__uring_push_op(p, op);
-    return true;
+    bool wanted = gust__op_state_now(op) == GUST__OP_INFLIGHT;
+    if (wanted)
+        gust__uring_push_op(p, op);
+    else
+        *res = -ECANCELED;
+    return wanted;
 }
 
 void gust__uring_unacknowledged(gust__uring *p, gust__op *op)

@@ -328,6 +328,30 @@ Test(netpoll_zerocopy, a_cancelled_send_that_sent_nothing_leaves_the_connection)
     test_run(cancel_early_main, NULL);
 }
 
+/* Refused by this kind of socket, when the cancellation is on its way already. */
+static int cancel_refused_main(void *arg)
+{
+    char *buf = new_pattern();
+    pair p;
+    (void)arg;
+    pair_open(&p);
+    gust__op op = op_zerocopy(&p.a, buf, SIZE);
+    op.flags |= GUST__OP_TRY;
+    CHECK_EQ(gust__op_wait(&op, NULL, SOON), -ECANCELED);
+    CHECK(!(op.flags & GUST__OP_ZEROCOPY));
+    put_byte(&p.a, 'x');
+    expect_byte(&p.b, 'x');
+    pair_close(&p);
+    free(buf);
+    return 0;
+}
+
+Test(netpoll_zerocopy, a_refusal_is_no_result_of_a_cancelled_send)
+{
+    NEED_ZEROCOPY();
+    test_run(cancel_refused_main, NULL);
+}
+
 /* --- The end --------------------------------------------------------------------- */
 
 static struct {
