@@ -73,6 +73,7 @@ static const char *rank_name(gust__rank rank)
     case RANK_CHAN: return "RANK_CHAN";
     case RANK_WAITQ: return "RANK_WAITQ";
     case RANK_POOL: return "RANK_POOL";
+    case RANK_PARKED: return "RANK_PARKED";
     case RANK_CONTEXT: return "RANK_CONTEXT";
     case RANK_FD: return "RANK_FD";
     case RANK_POLLER: return "RANK_POLLER";

@@ -32,6 +32,7 @@ typedef enum gust__rank {
     RANK_CHAN,     /* one channel */
     RANK_WAITQ,    /* one gust__waitq */
     RANK_POOL,     /* one P's items of a gust_pool */
+    RANK_PARKED,   /* one P's parked waits that have a context */
     RANK_CONTEXT,  /* one context; registering a wait comes last, under the above */
     RANK_FD,       /* one epoll descriptor */
     RANK_POLLER,   /* one poller's ring or buffer pool */
@@ -92,6 +93,7 @@ static inline bool gust__rank_is_of_ps(gust__rank rank)
     case RANK_CHAN:
     case RANK_WAITQ:
     case RANK_POOL:
+    case RANK_PARKED:
     case RANK_CONTEXT:
     case RANK_TIMERS: return true;
     case RANK_SIGNALS:

@@ -257,19 +257,23 @@ static void send_completed(gust__uring *p, gust__op *op, const struct io_uring_c
                            results *rs)
 {
     if (cqe->flags & IORING_CQE_F_NOTIF) {
-        gust__uring_noted(op, cqe->res);
+        gust__uring_noted(p, op, cqe->res);
         one_cqe_less(p, op, rs);
         return;
     }
-    if (!gust__uring_zerocopy_refused(p, op, cqe->res) && !goes_on(p, op, cqe->res)) {
-        set_result(op, cqe->res, rs);
+    int32_t res = cqe->res;
+    if (!gust__uring_zerocopy_refused(p, op, &res) && !goes_on(p, op, res)) {
+        set_result(op, res, rs);
         op->over = true;
     }
     if (cqe->flags & IORING_CQE_F_MORE)
         op->notes++;
     else
         one_cqe_less(p, op, rs);
-    if (op->over && op->notes > 0 && gust__op_state_now(op) == GUST__OP_CANCELING)
+    if (!op->over || op->notes == 0)
+        return;
+    gust__uring_unacknowledged(p, op);
+    if (gust__op_state_now(op) == GUST__OP_CANCELING)
         gust__uring_give_up(op);
 }
 

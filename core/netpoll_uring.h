@@ -35,6 +35,7 @@ struct gust__uring {
     bool wake_armed;          /* it is in the kernel */
     pthread_t wake_thread;    /* which thread has submitted it; SQPOLL: the kernel's */
     _Atomic bool handing_out; /* results of a multishot; cleared without the lock */
+    gust__op *unacknowledged; /* sends that are over but for their notes, by op->next */
     int32_t free_buf;         /* first of the free buffers, if there is no buf_ring */
     int64_t spin_ns;          /* SQPOLL: how long a sleep begins with a look */
     gust__uring *next_sqpoll;
@@ -91,15 +92,21 @@ size_t gust__uring_zerocopy_min(void);
 /* Makes a prepared send one without a copy, if the op asks for it. */
 void gust__uring_fill_zerocopy(struct io_uring_sqe *sqe, const gust__op *op);
 
-/* All under base.lock.  If the kernel has refused, the op goes on as a plain send:
- * true. */
-bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t res);
+/* All under base.lock.  If the kernel has refused, the op goes on as a plain send: true.
+ * One that is being cancelled does not, and *res says so. */
+bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t *res);
+
+/* The op is over, but notifications are to come. */
+void gust__uring_unacknowledged(gust__uring *p, gust__op *op);
 
 /* A notification has come. */
-void gust__uring_noted(gust__op *op, int32_t usage);
+void gust__uring_noted(gust__uring *p, gust__op *op, int32_t usage);
 
 /* The op is over and being cancelled: gets its memory back from the kernel. */
 void gust__uring_give_up(gust__op *op);
+
+/* The same for all that are over. */
+void gust__uring_give_up_all(gust__uring *p);
 
 /* --- uring_sqpoll.c ------------------------------------------------------ */
 

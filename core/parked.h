@@ -12,10 +12,17 @@
 #define GUST_CORE_PARKED_H
 
 #include <gust/context.h>
+#include <sys/queue.h>
 
 #include "core/netpoll.h"
 
 typedef struct gust__parked gust__parked;
+
+/* Waits that have a context, by the P on which they began. */
+typedef struct gust__parked_list {
+    gust__lock lock; /* RANK_PARKED */
+    LIST_HEAD(, gust__parked_in) all;
+} gust__parked_list;
 
 struct gust__parked {
     gust__op op; /* the request is the caller's to set, but for `done` */
@@ -35,5 +42,9 @@ struct gust__parked {
  * From a goroutine. */
 int gust__parked_start(gust__parked *p, gust__deadline *d, gust_time deadline,
                        const void *spawn_pc);
+
+/* Drops what the waits on `list` hold of their contexts, as gust__context_abandon.  The
+ * pollers are closed. */
+void gust__parked_abandon(gust__parked_list *list);
 
 #endif

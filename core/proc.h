@@ -13,6 +13,7 @@
 #include "core/blocks.h"
 #include "core/call.h"
 #include "core/context.h"
+#include "core/parked.h"
 #include "core/runq.h"
 #include "core/sched.h"
 
@@ -184,6 +185,7 @@ struct gust__p {
     gust_time now; /* its last look at the clock */
     gust__stack_cache stacks;
     gust__blocks blocks;
+    gust__parked_list parked;
     G *gfree;
     uint32_t gfree_count;
     uint64_t goid_next, goid_end; /* ids reserved from sched.goid */
@@ -231,6 +233,11 @@ typedef struct gust__sched {
     _Atomic uint32_t starved_count;
     gust__timer starved_timer;
     bool starved_armed; /* under lock */
+    struct {
+        gust__op *first, *last;
+        gust__timer timer;
+        bool armed;
+    } unstarted; /* parked waits that wait for memory for a goroutine (parked.c); under lock */
     _Atomic uint64_t goid;
     _Atomic uint32_t sysmon_asleep; /* sysmon sleeps until woken */
     gust__note sysmon_note;

@@ -98,6 +98,7 @@ static void procs_close(int opened)
     for (int i = 0; i < opened; i++) {
         P *p = &sched.allp[i];
         gust__poller_close(p->poller);
+        gust__parked_abandon(&p->parked);
         gust__timers_fini(&p->timers);
         gust__stack_cache_drain(&p->stacks);
         gust__blocks_drain(&p->blocks);

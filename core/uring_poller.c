@@ -191,6 +191,22 @@ static bool brings_descriptor(const gust__op *op)
            (op->code == GUST__OP_FILE && op->file->what == GUST__FILE_OPEN);
 }
 
+/* Of a send whose bytes the kernel has in part the connection is reset, or it would keep
+ * the memory until the peer has got them. */
+static void forget_send(gust__op *op, const struct io_uring_cqe *cqe)
+{
+    if (cqe->flags & IORING_CQE_F_NOTIF) {
+        op->notes--;
+        return;
+    }
+    if (cqe->res > 0)
+        op->sent += (size_t)cqe->res;
+    if (cqe->flags & IORING_CQE_F_MORE)
+        op->notes++;
+    if (op->notes > 0)
+        gust__uring_give_up(op);
+}
+
 /* Counts a completion of an op that nobody waits for any more. */
 static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
 {
@@ -202,11 +218,8 @@ static void forget(gust__uring *p, const struct io_uring_cqe *cqe)
         close(cqe->res);
     if (tag == URING_TAG_OP && op->code == GUST__OP_RECVMSG && cqe->res >= 0)
         gust__rights_close(op->msg);
-    if (tag == URING_TAG_OP && gust__op_is_send(op) && cqe->res > 0) {
-        op->sent += (size_t)cqe->res;
-        if (cqe->flags & IORING_CQE_F_MORE)
-            gust__uring_give_up(op);
-    }
+    if (tag == URING_TAG_OP && gust__op_is_send(op))
+        forget_send(op, cqe);
     if (!(cqe->flags & IORING_CQE_F_MORE))
         gust__in_flight_add(&p->base, -1);
 }
@@ -218,6 +231,7 @@ static void take_everything_back(gust__uring *p)
     io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
     sqe->user_data = URING_TAG_IGNORE;
     gust__ring_push(&p->ring);
+    gust__uring_give_up_all(p); /* no cancellation finds these */
     for (int tries = 0; tries < CLOSE_TRIES; tries++) {
         gust__ring_collect(&p->ring);
         for (uint32_t n; (n = gust__ring_take(&p->ring, cqes, URING_REAP_MAX)) > 0;)

@@ -89,6 +89,7 @@ void gust__sqpoll_closing(gust__uring *p)
 static bool has_come(const gust__uring *p)
 {
     return gust__ring_ready(&p->ring) ||
+           atomic_load_explicit(&p->base.finished, memory_order_relaxed) ||
            atomic_load_explicit(&p->base.wake_pending, memory_order_relaxed);
 }
 

@@ -64,19 +64,38 @@ static bool is_refusal(int32_t res)
     return res == -EOPNOTSUPP || res == -EINVAL || res == -ENOMEM || res == -ENOBUFS;
 }
 
-bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t res)
+bool gust__uring_zerocopy_refused(gust__uring *p, gust__op *op, int32_t *res)
 {
-    if (!(op->flags & GUST__OP_ZEROCOPY) || !is_refusal(res) ||
-        gust__op_state_now(op) != GUST__OP_INFLIGHT)
+    if (!(op->flags & GUST__OP_ZEROCOPY) || !is_refusal(*res))
         return false;
     op->flags &= (uint8_t)~GUST__OP_ZEROCOPY;
-    gust__uring_push_op(p, op);
-    return true;
+    bool wanted = gust__op_state_now(op) == GUST__OP_INFLIGHT;
+    if (wanted)
+        gust__uring_push_op(p, op);
+    else
+        *res = -ECANCELED;
+    return wanted;
 }
 
-void gust__uring_noted(gust__op *op, int32_t usage)
+void gust__uring_unacknowledged(gust__uring *p, gust__op *op)
 {
-    op->notes--;
+    op->next = p->unacknowledged;
+    p->unacknowledged = op;
+}
+
+/* There are few: each is a large write. */
+static void acknowledged(gust__uring *p, const gust__op *op)
+{
+    gust__op **at = &p->unacknowledged;
+    while (*at != op)
+        at = &(*at)->next;
+    *at = op->next;
+}
+
+void gust__uring_noted(gust__uring *p, gust__op *op, int32_t usage)
+{
+    if (--op->notes == 0 && op->over)
+        acknowledged(p, op);
     if ((uint32_t)usage & IORING_NOTIF_USAGE_ZC_COPIED)
         op->flags &= (uint8_t)~GUST__OP_ZEROCOPY;
 }
@@ -90,4 +109,10 @@ void gust__uring_give_up(gust__op *op)
         return;
     op->res = -ECANCELED;
     (void)connect(op->fd->fd, &nowhere, sizeof nowhere);
+}
+
+void gust__uring_give_up_all(gust__uring *p)
+{
+    for (gust__op *op = p->unacknowledged; op; op = op->next)
+        gust__uring_give_up(op);
 }

@@ -328,6 +328,30 @@ Test(netpoll_zerocopy, a_cancelled_send_that_sent_nothing_leaves_the_connection)
     test_run(cancel_early_main, NULL);
 }
 
+/* Refused by this kind of socket, when the cancellation is on its way already. */
+static int cancel_refused_main(void *arg)
+{
+    char *buf = new_pattern();
+    pair p;
+    (void)arg;
+    pair_open(&p);
+    gust__op op = op_zerocopy(&p.a, buf, SIZE);
+    op.flags |= GUST__OP_TRY;
+    CHECK_EQ(gust__op_wait(&op, NULL, SOON), -ECANCELED);
+    CHECK(!(op.flags & GUST__OP_ZEROCOPY));
+    put_byte(&p.a, 'x');
+    expect_byte(&p.b, 'x');
+    pair_close(&p);
+    free(buf);
+    return 0;
+}
+
+Test(netpoll_zerocopy, a_refusal_is_no_result_of_a_cancelled_send)
+{
+    NEED_ZEROCOPY();
+    test_run(cancel_refused_main, NULL);
+}
+
 /* --- The end --------------------------------------------------------------------- */
 
 static struct {
@@ -354,4 +378,32 @@ Test(netpoll_zerocopy, the_end_of_the_runtime_does_not_wait_for_the_peer)
     close(left.pair.a.fd);
     close(left.pair.b.fd);
     free(left.buf);
+}
+
+static int leave_unacknowledged_main(void *arg)
+{
+    (void)arg;
+    unacknowledged_open(&left.pair, &left.w, left.buf);
+    return 0;
+}
+
+/* What it had in its hands it no longer sends, whatever the memory is used for now. */
+Test(netpoll_zerocopy, after_the_end_of_the_runtime_the_kernel_has_no_memory)
+{
+    static char bytes[SIZE];
+    const struct timeval soon = {.tv_sec = 30};
+    ssize_t n;
+    NEED_ZEROCOPY();
+    left.buf = new_pattern();
+    test_run(leave_unacknowledged_main, NULL);
+    free(left.buf);
+    const int peer = left.pair.b.fd;
+    cr_assert_eq(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
+    size_t got = 0;
+    while ((n = recv(peer, bytes, sizeof bytes, 0)) > 0)
+        got += (size_t)n;
+    cr_assert(n < 0 && errno == ECONNRESET);
+    cr_assert_lt(got, FITS);
+    close(left.pair.a.fd);
+    close(peer);
 }

@@ -228,6 +228,42 @@ Test(sqpoll, a_busy_p_does_its_io_without_a_system_call)
     child_assert_ends(busy_child, 0);
 }
 
+/* --- Before a sleep ------------------------------------------------------------- */
+
+/* The operation that is in flight, which is what a spin is for, never completes. */
+static int spin_main(void *arg)
+{
+    char byte;
+    pair p;
+    gust__op op = {.state = GUST__OP_INFLIGHT};
+    waiting w = {.result = -1};
+    (void)arg;
+    pair_open(&p);
+    waiting_start(&w, op_recv(&p.a, &byte, 1), SOON);
+    {
+        GUST__CALL();
+        gust__uring *ring = gust__uring_of(gust__poller_current());
+        AWAIT(!gust__poller_pending(&ring->base) && !ring->base.wake_pending);
+        op.done = count_finished;
+        op.res = 1;
+        finished = 0;
+        gust__poller_finish_later(&ring->base, &op);
+        CHECK(gust__sqpoll_spin(ring, 0));
+    }
+    AWAIT(finished == 1);
+    CHECK_EQ(do_send(&p.b, "x", 1, SOON), 1);
+    CHECK_EQ(waiting_end(&w), 1);
+    pair_close(&p);
+    return 0;
+}
+
+Test(sqpoll, a_result_that_waits_to_be_handed_out_ends_the_look)
+{
+    NEED_SQPOLL();
+    setenv("GUST_MAXPROCS", "1", 1);
+    test_run(spin_main, NULL);
+}
+
 /* --- Ps that change hands ----------------------------------------------------- */
 
 static void block_a_thread(void *arg)

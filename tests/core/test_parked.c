@@ -1,0 +1,129 @@
+/* Waits without a goroutine, by themselves; what they are good for is tested with
+ * conns, in tests/net/test_conn_park.c. */
+#include "core/parked.h"
+
+#include "tests/core/failures.h"
+#include "tests/core/sockets.h"
+
+struct receive {
+    gust__parked wait;
+    pair pair;
+    char byte;
+    gust_waitgroup over;
+};
+
+static void receive_over(void *parked)
+{
+    struct receive *r = (struct receive *)((char *)parked - offsetof(struct receive, wait));
+    gust_waitgroup_done(&r->over);
+}
+
+/* Starts to wait for a byte at pair.a. */
+static void receive_start(struct receive *r)
+{
+    GUST__CALL();
+    pair_open(&r->pair);
+    r->wait.op = op_recv(&r->pair.a, &r->byte, 1);
+    r->wait.main = receive_over;
+    gust_waitgroup_add(&r->over, 1);
+    CHECK_EQ(gust__parked_start(&r->wait, NULL, GUST_FOREVER, NULL), 0);
+}
+
+/* --- The end of the runtime -------------------------------------------------- */
+
+static struct receive left[2];
+static const int key;
+static int values_freed;
+
+static void free_value(void *value)
+{
+    (void)value;
+    values_freed++;
+}
+
+/* One waits still; of the other the bytes are there, or even its goroutine. */
+static int leave_main(void *arg)
+{
+    gust_context *context;
+    (void)arg;
+    CHECK_EQ(gust_context_with_value(NULL, &key, left, free_value, &context), 0);
+    gust_context_swap(context);
+    for (int i = 0; i < 2; i++)
+        receive_start(&left[i]);
+    gust_context_unref(gust_context_swap(NULL));
+    put_byte(&left[0].pair.b, 'x');
+    CHECK_EQ(values_freed, 0);
+    return 0;
+}
+
+/* Else LeakSanitizer would tell, too. */
+Test(parked, a_wait_that_the_end_abandons_drops_its_context)
+{
+    for (int i = 0; i < 10; i++) {
+        values_freed = 0;
+        memset(left, 0, sizeof left);
+        test_run(leave_main, NULL);
+        cr_assert_eq(values_freed, 1);
+        for (int j = 0; j < 2; j++)
+            pair_close(&left[j].pair);
+    }
+}
+
+/* --- Memory is short --------------------------------------------------------- */
+
+#ifdef GUST_DEBUG
+
+enum { CROWD = 20, REFUSALS = 10 };
+
+static void wait_for_close(void *chan)
+{
+    CHECK_EQ(gust_chan_recv(chan, NULL, GUST_FOREVER), 0);
+}
+
+/* Starts goroutines until there is no record left for another. */
+static void use_up_goroutines(gust_chan *chan)
+{
+    int error = 0;
+    gust__inject_arm(INJECT_MALLOC, 1, INJECT_FOR_EVER);
+    while (!error)
+        error = gust_go(wait_for_close, chan);
+    CHECK_EQ(error, -ENOMEM);
+}
+
+/* Refused so many times, and started then: how long that takes is how often it is tried. */
+static int short_of_memory_main(void *arg)
+{
+    static struct receive all[CROWD];
+    gust_chan *chan = chan_make(0, 0);
+    (void)arg;
+    for (int i = 0; i < CROWD; i++)
+        receive_start(&all[i]);
+    use_up_goroutines(chan);
+    for (int i = 0; i < CROWD; i++)
+        put_byte(&all[i].pair.b, 'x');
+    for (int i = 0; i < CROWD; i++)
+        AWAIT(gust__op_state_now(&all[i].wait.op) == GUST__OP_DONE);
+    gust__inject_arm(INJECT_MALLOC, 1, REFUSALS);
+    gust_time begin = gust_now();
+    for (int i = 0; i < CROWD; i++)
+        CHECK_EQ(gust_waitgroup_wait(&all[i].over, SOON), 0);
+    CHECK(gust_now() - begin >= (REFUSALS - 1) * GUST_MS);
+    CHECK_EQ(gust__inject_disarm(), REFUSALS);
+    for (int i = 0; i < CROWD; i++) {
+        CHECK_EQ(all[i].wait.op.res, 1);
+        pair_close(&all[i].pair);
+    }
+    gust_chan_close(chan);
+    AWAIT(gust_num_goroutines() == 1);
+    gust_chan_unref(chan);
+    return 0;
+}
+
+/* One P, since each has records of its own. */
+Test(parked, memory_for_the_goroutine_is_asked_for_again_after_a_pause)
+{
+    setenv("GUST_MAXPROCS", "1", 1);
+    test_run(short_of_memory_main, NULL);
+}
+
+#endif
