@@ -9,21 +9,28 @@
 #define DESCS_PER_BLOCK 64
 #define GENERATION_BITS 16
 
+struct block {
+    struct block *next;
+    gust__desc descs[DESCS_PER_BLOCK];
+};
+
 static struct {
     gust__lock lock; /* RANK_POLLER */
     gust__desc *free_list;
-    gust__desc *made;
+    struct block *blocks; /* all there are */
 } pool;
 
 /* Under pool.lock. */
 static void pool_grow(void)
 {
-    gust__desc *block = gust__calloc(DESCS_PER_BLOCK, sizeof *block);
-    for (int i = 0; block && i < DESCS_PER_BLOCK; i++) {
-        block[i].next_made = pool.made;
-        pool.made = &block[i];
-        block[i].next_free = pool.free_list;
-        pool.free_list = &block[i];
+    struct block *block = gust__calloc(1, sizeof *block);
+    if (!block)
+        return;
+    block->next = pool.blocks;
+    pool.blocks = block;
+    for (int i = 0; i < DESCS_PER_BLOCK; i++) {
+        block->descs[i].next_free = pool.free_list;
+        pool.free_list = &block->descs[i];
     }
 }
 
@@ -62,16 +69,21 @@ void gust__desc_free(gust__desc *d)
     gust__lock_drop(&pool.lock);
 }
 
+static void forget_home(gust__desc *d, const gust__epoll *p)
+{
+    if (d->home != p)
+        return;
+    d->home = NULL;
+    d->op[DIR_READ] = d->op[DIR_WRITE] = NULL;
+}
+
 void gust__desc_forget_home(gust__epoll *p)
 {
     while (gust__desc_next_reported(p))
         ;
-    for (gust__desc *d = pool.made; d; d = d->next_made) {
-        if (d->home != p)
-            continue;
-        d->home = NULL;
-        d->op[DIR_READ] = d->op[DIR_WRITE] = NULL;
-    }
+    for (struct block *b = pool.blocks; b; b = b->next)
+        for (int i = 0; i < DESCS_PER_BLOCK; i++)
+            forget_home(&b->descs[i], p);
 }
 
 /* User addresses have 48 bits at most unless a program asks for more. */

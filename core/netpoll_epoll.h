@@ -35,7 +35,6 @@ struct gust__desc {
     gust__op *op[DIR_COUNT]; /* who is parked; a poll may be in both */
     gust__desc *next;        /* on `reported`; also under that poller's lock */
     gust__desc *next_free;   /* under the pool's lock */
-    gust__desc *next_made;   /* all there are.  The same */
 };
 
 /* Events taken from the kernel at once, and descriptors acted on by one reap. */

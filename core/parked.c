@@ -50,12 +50,10 @@ void gust__parked_abandon(gust__parked_list *list)
     }
 }
 
-/* After this nobody cancels the operation any more. */
+/* After this no context cancels the operation any more. */
 static void end_wait(gust__parked *p)
 {
     struct gust__parked_in *in = p->in;
-    if (p->deadline)
-        gust__deadline_end(p->deadline);
     if (in)
         gust__context_wait_end(in->context, &in->wait);
 }
@@ -176,19 +174,16 @@ static int in_new(gust__parked *p, gust_context *context)
     return -ECANCELED;
 }
 
-int gust__parked_start(gust__parked *p, gust__deadline *d, gust_time deadline, const void *spawn_pc)
+int gust__parked_start(gust__parked *p, const void *spawn_pc)
 {
     G *g = gust__g();
     int error = in_new(p, g->context);
     if (error)
         return error;
     p->op.done = done;
-    p->deadline = d;
     p->name = g->name;
-    p->stack_size = g->stack_size;
+    p->stack_size = (uint32_t)g->stack_size; /* GUST__STACK_SIZE_MAX fits */
     p->spawn_pc = spawn_pc;
-    if (d)
-        gust__deadline_begin(d, &p->op, deadline);
     gust__op_start(&p->op);
     return 0;
 }

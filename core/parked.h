@@ -6,7 +6,7 @@
  * the origin that gust__parked_start is given, as if it had waited itself:
  *
  *   start --gust__op_start--> waiting --terminal completion--> `main` runs, on a goroutine
- *                                \-- the deadline, or the context, asks for the
+ *                                \-- the context, or whoever may, asks for the
  *                                    operation back: then op.res is -ECANCELED  */
 #ifndef GUST_CORE_PARKED_H
 #define GUST_CORE_PARKED_H
@@ -27,21 +27,21 @@ typedef struct gust__parked_list {
 struct gust__parked {
     gust__op op; /* the request is the caller's to set, but for `done` */
     void (*main)(void *parked);
-    gust__deadline *deadline;   /* NULL: none */
     struct gust__parked_in *in; /* where its context knows of it; NULL: no context */
     const char *name;           /* of the goroutine */
     const void *spawn_pc;
-    size_t stack_size;
+    uint32_t stack_size;
+    uint32_t note; /* the caller's */
 };
 
 /* Starts p->op under the calling goroutine's context.  Once that is complete, p->main(p)
  * runs in a new goroutine, which may start before this call returns: p is out of the
- * caller's hands then.  `d` may be NULL only if `deadline` is GUST_FOREVER.
+ * caller's hands then.  A deadline is the caller's to begin before, and p->main's to
+ * end: until then the operation may be asked back, though that does nothing any more.
  * If the memory for the goroutine is short at that time, it starts when there is some.
  * Errors: -ENOMEM, -ECANCELED if the context is cancelled; nothing was done.
  * From a goroutine. */
-int gust__parked_start(gust__parked *p, gust__deadline *d, gust_time deadline,
-                       const void *spawn_pc);
+int gust__parked_start(gust__parked *p, const void *spawn_pc);
 
 /* Drops what the waits on `list` hold of their contexts, as gust__context_abandon.  The
  * pollers are closed. */

@@ -3,6 +3,8 @@
  * next one begins, the connection is parked and has no goroutine (gust_conn_park). */
 #include "http/exchange.h"
 
+#include "net/conn.h"
+
 #include <gust/panic.h>
 
 #include <errno.h>
@@ -137,11 +139,11 @@ static bool leave_idle(struct http_conn *hc)
 
 /* Ends the goroutine's part until the next request begins.  Not NEXT_PARKED: it is
  * still the caller's. */
-static enum conn_next park(struct http_conn *hc)
+static enum conn_next park(struct http_conn *hc, int64_t timeout_ns)
 {
     if (!enter_idle(hc))
         return NEXT_CLOSE;
-    int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, hc->deadline);
+    int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, gust_after(timeout_ns));
     if (r == 0)
         return NEXT_PARKED;
     return leave_idle(hc) ? NEXT_ABORT : NEXT_CLOSE;
@@ -154,7 +156,8 @@ static enum conn_next unpark(struct http_conn *hc)
         return NEXT_CLOSE;
     if (gust_conn_view(hc->conn).len > 0)
         return NEXT_REQUEST;
-    ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max, hc->deadline);
+    ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
+                               conn_park_deadline(hc->conn));
     if (n == 0 || n == -ETIMEDOUT)
         return NEXT_CLOSE;
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
@@ -165,8 +168,7 @@ static enum conn_next wait_next(struct http_conn *hc)
 {
     if (gust_conn_view(hc->conn).len > 0)
         return NEXT_REQUEST;
-    hc->deadline = gust_after(gust__http_options(hc)->idle_timeout_ns);
-    return park(hc);
+    return park(hc, gust__http_options(hc)->idle_timeout_ns);
 }
 
 /* Waits for more of a head that has begun. */
@@ -190,7 +192,7 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
     const struct head_limits limits = {o->request_line_max, o->header_bytes_max,
                                        o->header_fields_max};
     /* A connection's first head has had its time since the connection began. */
-    gust_time deadline = hc->is_new ? hc->deadline : 0;
+    gust_time deadline = hc->is_new ? conn_park_deadline(hc->conn) : 0;
     enum conn_next next = NEXT_REQUEST;
 
     hc->is_new = false;
@@ -265,7 +267,7 @@ void gust__http_conn_main(void *arg)
 
 void gust__http_conn_start(struct http_conn *hc)
 {
-    enum conn_next next = park(hc);
+    enum conn_next next = park(hc, gust__http_options(hc)->header_timeout_ns);
 
     if (next != NEXT_PARKED)
         end_connection(hc, NEXT_ABORT);

@@ -27,7 +27,6 @@ enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED };
 struct http_conn {
     gust_http_server *server; /* counted */
     gust_conn *conn;          /* the goroutine's reference, or the wait's */
-    gust_time deadline;       /* when the wait for a request ends */
     _Atomic int state;
     bool is_new;                /* its first request has not begun */
     LIST_ENTRY(http_conn) link; /* under the server's mutex */

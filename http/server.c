@@ -182,7 +182,6 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
         return NULL;
     hc->server = s;
     hc->conn = conn;
-    hc->deadline = gust_after(s->options.header_timeout_ns);
     hc->is_new = true;
     atomic_init(&hc->state, CONN_IDLE);
     server_ref(s);

@@ -54,7 +54,7 @@ void gust__conn_free(gust_conn *c)
     gust__conn_writer_free(c->wr);
     free(c->proxy);
     if (c->layer)
-        c->layer->free(c);
+        c->layer->ops->free(c);
     free(c);
 }
 
@@ -93,7 +93,7 @@ void gust_conn_unref(gust_conn *c)
 
 int gust_conn_shutdown(gust_conn *c, int how, gust_time deadline)
 {
-    int refused = conn_layer(c) ? c->layer->shutdown(c, how, deadline) : 0;
+    int refused = conn_layer(c) ? c->layer->ops->shutdown(c, how, deadline) : 0;
     if (!refused && how != SHUT_RD)
         refused = gust_conn_drain(c, deadline);
     if (refused)
@@ -143,7 +143,7 @@ static int close_end(gust_conn *c, gust_time deadline, int *ret_error)
     /* Whoever is inside has been told to leave, and nobody who comes later stays. */
     gust__conn_enter_surely(c, SIDE_WRITE);
     if (c->layer)
-        c->layer->closing(c);
+        c->layer->ops->closing(c);
     *ret_error = close_drain(c, deadline);
     gust__conn_enter_surely(c, SIDE_READ);
     int lingering = -1;

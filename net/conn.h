@@ -49,13 +49,15 @@ typedef enum gust__conn_wait {
  * earlier of the two counts. */
 #define LIMIT_PASSED ((gust_time)1) /* it was over when it was set */
 
-/* What the reader has.  Always: len == 0 means that there is no buffer at all;
- * else the view lies at `off` of `picked` if that is set, else of `heap`.
+/* What the reader has.  Always: len == 0 means that there is no buffer at all, when no
+ * call is under way; else the view lies at `off` of `heap`, or of `picked` if cap is 0.
  * Everything but `op` belongs to the reader. */
 typedef struct gust__conn_reader {
-    gust__op *op;      /* in flight, or NULL; under the conn's lock */
-    gust__buf *picked; /* a poller's buffer, until it is consumed */
-    char *heap;        /* our own buffer of `cap` bytes, for what did not fit that */
+    gust__op *op; /* in flight, or NULL; under the conn's lock */
+    union {
+        gust__buf *picked; /* a poller's buffer, until it is consumed; cap is 0 */
+        char *heap;        /* our own buffer of `cap` bytes, for what did not fit that */
+    };
     uint32_t cap;
     uint32_t off;
     uint32_t len;
@@ -83,11 +85,11 @@ typedef struct gust__conn_writer {
 /* A conn that waits for input without a goroutine: conn_park.c.  From the start of
  * the wait until the new goroutine runs, the reader's side is entered for it. */
 typedef struct gust__conn_park {
-    gust__parked wait; /* its op is rd.op meanwhile */
+    gust__parked wait; /* its op is rd.op meanwhile; its note: the moves of the reader's limit
+                          when it began */
     void (*fn)(void *arg);
     void *arg;
     gust_time deadline;
-    uint32_t moves; /* of the reader's limit, when the wait was begun */
 } gust__conn_park;
 
 /* May large writes be sent without a copy?  That pays between machines only. */
@@ -99,10 +101,9 @@ typedef enum gust__zerocopy {
 
 struct gust_conn {
     _Atomic uint32_t refs;
-    gust__lock lock;          /* RANK_CONN */
-    gust__fd fd;              /* .fd is -1 once closed */
-    const gust__layer *layer; /* NULL: what the user reads and writes is what goes over the wire */
-    void *layer_state;        /* the layer's */
+    gust__lock lock;    /* RANK_CONN */
+    gust__fd fd;        /* .fd is -1 once closed */
+    gust__layer *layer; /* NULL: what the user reads and writes is what goes over the wire */
     struct gust_proxy_header *proxy; /* const once others know the conn; NULL: none came */
     gust__waitlist waiters;          /* goroutines, for a gust__conn_wait each; under lock */
     gust_time limit[SIDES];          /* lasting deadlines; GUST_FOREVER: none.  The same */
@@ -129,9 +130,9 @@ struct gust_conn {
 };
 
 /* NULL nearly always, and predicted so. */
-static inline const gust__layer *conn_layer(const gust_conn *c)
+static inline const gust__layer_ops *conn_layer(const gust_conn *c)
 {
-    return __builtin_expect(c->layer != NULL, 0) ? c->layer : NULL;
+    return __builtin_expect(c->layer != NULL, 0) ? c->layer->ops : NULL;
 }
 
 /* Makes a conn of a connected or connecting socket.  Owns fd in every case: on
@@ -143,6 +144,12 @@ int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn);
 
 /* Frees a conn that has no reference and no operation in flight.  g0 too. */
 void gust__conn_free(gust_conn *c);
+
+/* When the last wait without a goroutine was to end, for whom it has started. */
+static inline gust_time conn_park_deadline(const gust_conn *c)
+{
+    return c->park.deadline;
+}
 
 /* --- Sides (conn_side.c) ------------------------------------------------------ */
 
@@ -189,6 +196,10 @@ void gust__conn_drop_view(gust_conn *c);
 
 /* The error that was met while no goroutine waited, once. */
 int gust__conn_take_error(gust_conn *c);
+
+/* Receives what is there, without waiting, into a buffer of the conn's own; the view is
+ * empty.  An error waits for the next receive. */
+void gust__conn_fill_now(gust_conn *c);
 
 /* Makes what a receive into a poller's buffer got the view, which is empty; `n` is
  * its result. */

@@ -47,7 +47,7 @@ static int start(gust_conn *c, const void *caller)
     gust__lock_take(&c->lock, RANK_CONN);
     bool closing = c->closing;
     gust_time deadline = earlier(park->deadline, c->limit[SIDE_READ]);
-    park->moves = c->moves[SIDE_READ];
+    park->wait.note = c->moves[SIDE_READ];
     if (!closing)
         set_parked_locked(c, true);
     gust__conn_writer *at_rest = gust__conn_writer_rest_locked(c);
@@ -56,8 +56,10 @@ static int start(gust_conn *c, const void *caller)
     if (closing)
         return -EBADF;
 
-    int error = gust__parked_start(&park->wait, &c->rd_deadline, deadline, caller);
+    gust__deadline_begin(&c->rd_deadline, &park->wait.op, deadline);
+    int error = gust__parked_start(&park->wait, caller);
     if (error) {
+        gust__deadline_end(&c->rd_deadline);
         gust__lock_take(&c->lock, RANK_CONN);
         set_parked_locked(c, false);
         gust__lock_drop(&c->lock);
@@ -80,7 +82,7 @@ static int go_now(void (*fn)(void *arg), void *arg, const void *caller)
 /* By the reader; the layer's code runs outside of every call. */
 static bool has_input(gust_conn *c)
 {
-    return c->rd.len > 0 || c->rd.error || (conn_layer(c) && c->layer->has_input(c));
+    return c->rd.len > 0 || c->rd.error || (conn_layer(c) && c->layer->ops->has_input(c));
 }
 
 static int wait_or_go(gust_conn *c, bool now, const void *caller)
@@ -131,11 +133,12 @@ static bool is_in_vain(gust_conn *c)
     gust_context *context = gust_context_current();
     const bool canceled =
         c->park.wait.op.res == -ECANCELED && !(context && gust__context_canceled(context));
+    gust__deadline_end(&c->rd_deadline);
     gust__lock_take(&c->lock, RANK_CONN);
     set_parked_locked(c, false);
     gust_time deadline = earlier(c->park.deadline, c->limit[SIDE_READ]);
     bool passed = deadline_passed(deadline);
-    bool moved = c->moves[SIDE_READ] != c->park.moves;
+    bool moved = c->moves[SIDE_READ] != c->park.wait.note;
     bool in_vain = canceled && moved && !passed && !c->closing;
     if (canceled && passed)
         gust__conn_limit_ended_locked(c, SIDE_READ, deadline);
@@ -143,14 +146,17 @@ static bool is_in_vain(gust_conn *c)
     return in_vain;
 }
 
-/* A cancellation, a deadline, a close, no free buffer: the next receive finds out
- * about these itself.  An error of the socket, though, is reported once; the kernel's
- * ETIMEDOUT is a dead peer's (conn_deadline.c). */
+/* A cancellation, a deadline, a close: the next receive finds out about these itself.
+ * Without a free buffer it shall not wait for one: the bytes are there.  An error of the
+ * socket, though, is reported once; the kernel's ETIMEDOUT is a dead peer's
+ * (conn_deadline.c). */
 static void take_result(gust_conn *c, gust__op *op)
 {
     if (op->res > 0)
         gust__conn_picked(c, op->picked, op->res);
-    else if (op->res < 0 && op->res != -ECANCELED && op->res != -ENOBUFS)
+    else if (op->res == -ENOBUFS)
+        gust__conn_fill_now(c);
+    else if (op->res < 0 && op->res != -ECANCELED)
         c->rd.error = op->res == -ETIMEDOUT ? -ECONNRESET : op->res;
 }
 

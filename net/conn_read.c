@@ -31,15 +31,20 @@ static size_t min_size(size_t a, size_t b)
 
 static char *view_data(const gust__conn_reader *rd)
 {
-    return (rd->picked ? rd->picked->data : rd->heap) + rd->off;
+    return (rd->cap ? rd->heap : rd->picked->data) + rd->off;
+}
+
+static void put_buffer(gust__conn_reader *rd)
+{
+    if (rd->cap)
+        free(rd->heap);
+    else if (rd->picked)
+        gust__buf_put(rd->picked);
 }
 
 void gust__conn_drop_view(gust_conn *c)
 {
-    if (c->rd.picked)
-        gust__buf_put(c->rd.picked);
-    free(c->rd.heap);
-    c->rd.picked = NULL;
+    put_buffer(&c->rd);
     c->rd.heap = NULL;
     c->rd.cap = c->rd.off = c->rd.len = 0;
 }
@@ -53,13 +58,13 @@ gust_span gust__conn_raw_view(const gust_conn *c)
 
 gust_span gust_conn_view(const gust_conn *c)
 {
-    return conn_layer(c) ? c->layer->view(c) : gust__conn_raw_view(c);
+    return conn_layer(c) ? c->layer->ops->view(c) : gust__conn_raw_view(c);
 }
 
 void gust_conn_consume(gust_conn *c, size_t n)
 {
     if (conn_layer(c))
-        c->layer->consume(c, n);
+        c->layer->ops->consume(c, n);
     else
         gust__conn_raw_consume(c, n);
 }
@@ -132,7 +137,7 @@ static size_t copy_from_view(gust_conn *c, void *buf, size_t len)
 ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
 {
     if (conn_layer(c))
-        return c->layer->read(c, buf, len, deadline);
+        return c->layer->ops->read(c, buf, len, deadline);
     GUST__CALL();
     if (len == 0)
         return 0;
@@ -155,10 +160,7 @@ static int move_to_heap(gust__conn_reader *rd, size_t cap)
         return -ENOMEM;
     if (rd->len > 0)
         memcpy(heap, view_data(rd), rd->len);
-    if (rd->picked)
-        gust__buf_put(rd->picked);
-    free(rd->heap);
-    rd->picked = NULL;
+    put_buffer(rd);
     rd->heap = heap;
     rd->cap = (uint32_t)cap;
     rd->off = 0;
@@ -171,7 +173,7 @@ static int move_to_heap(gust__conn_reader *rd, size_t cap)
 static int make_room(gust__conn_reader *rd, size_t max_view)
 {
     const size_t doubled = (size_t)rd->len * 2;
-    if (rd->picked)
+    if (rd->cap == 0)
         return move_to_heap(rd, min_size(doubled > OWN_BUF_MIN ? doubled : OWN_BUF_MIN, max_view));
     if (rd->cap - rd->off - rd->len > rd->cap / 8)
         return 0;
@@ -247,6 +249,13 @@ static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
     return n == -ENOBUFS ? fill_heap(c, min_size(OWN_BUF_MIN, max_view), deadline) : n;
 }
 
+void gust__conn_fill_now(gust_conn *c)
+{
+    ssize_t n = fill_heap(c, GUST__BUF_SIZE, GUST_NOW);
+    if (n < 0 && n != -EAGAIN && n != -ENOMEM && n != -EBADF && n != -ECANCELED)
+        c->rd.error = (int)n;
+}
+
 static ssize_t fill_more(gust_conn *c, size_t max_view, gust_time deadline)
 {
     int error = make_room(&c->rd, max_view);
@@ -263,7 +272,7 @@ ssize_t gust_conn_fill(gust_conn *c, size_t max_view, gust_time deadline)
 {
     max_view = min_size(max_view, VIEW_MAX);
     if (conn_layer(c))
-        return c->layer->fill(c, max_view, deadline);
+        return c->layer->ops->fill(c, max_view, deadline);
     GUST__CALL();
     int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)

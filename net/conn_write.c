@@ -261,7 +261,7 @@ static ssize_t write_pieces(gust_conn *c, const struct iovec *iov, int count, gu
     if (error || total == 0)
         return error;
     if (conn_layer(c))
-        return c->layer->write(c, iov, count, total, deadline, flush);
+        return c->layer->ops->write(c, iov, count, total, deadline, flush);
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     error = gust__conn_enter_locked(c, SIDE_WRITE, deadline, false);
@@ -294,7 +294,7 @@ ssize_t gust_conn_append(gust_conn *c, const void *buf, size_t len, gust_time de
 
 int gust_conn_flush(gust_conn *c)
 {
-    int refused = conn_layer(c) ? c->layer->flush(c, GUST_NOW) : 0;
+    int refused = conn_layer(c) ? c->layer->ops->flush(c, GUST_NOW) : 0;
     if (refused)
         return refused;
     GUST__CALL();
@@ -308,7 +308,7 @@ int gust_conn_flush(gust_conn *c)
 
 int gust_conn_drain(gust_conn *c, gust_time deadline)
 {
-    int refused = conn_layer(c) ? c->layer->flush(c, deadline) : 0;
+    int refused = conn_layer(c) ? c->layer->ops->flush(c, deadline) : 0;
     if (refused)
         return refused;
     GUST__CALL();

@@ -21,8 +21,8 @@
 
 #include "core/netpoll.h"
 
-/* Read to drain have the contracts of the public calls of the same name. */
-typedef struct gust__layer {
+/* Read to flush have the contracts of the public calls of the same name. */
+typedef struct gust__layer_ops {
     ssize_t (*read)(gust_conn *c, void *buf, size_t len, gust_time deadline);
     ssize_t (*fill)(gust_conn *c, size_t max_view, gust_time deadline);
     gust_span (*view)(const gust_conn *c);
@@ -42,6 +42,11 @@ typedef struct gust__layer {
     /* Nobody uses the conn any more.  g0 too. */
     void (*free)(gust_conn *c);
     int (*handshake)(gust_conn *c, gust_time deadline);
+} gust__layer_ops;
+
+/* What the state of a layer begins with. */
+typedef struct gust__layer {
+    const gust__layer_ops *ops;
 } gust__layer;
 
 /* --- Reading: by the reader ------------------------------------------------ */

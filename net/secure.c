@@ -30,5 +30,5 @@ int gust_tls_server(gust_conn *c, gust_tls_config *config)
 
 int gust_tls_handshake(gust_conn *c, gust_time deadline)
 {
-    return c->layer ? c->layer->handshake(c, deadline) : -EINVAL;
+    return c->layer ? c->layer->ops->handshake(c, deadline) : -EINVAL;
 }

@@ -74,7 +74,7 @@ static int info_of(const SSL *ssl, gust_tls_info *info)
 
 int gust_tls_info_read(gust_conn *c, gust_tls_info *ret_info)
 {
-    if (c->layer != &gust__tls_layer)
+    if (conn_layer(c) != &gust__tls_ops)
         return -EINVAL;
     gust__tls *tls = tls_of(c);
     if (!tls_is_open(tls))
@@ -90,5 +90,5 @@ int gust_tls_info_read(gust_conn *c, gust_tls_info *ret_info)
 
 const char *gust_tls_error(const gust_conn *c)
 {
-    return c->layer == &gust__tls_layer ? tls_of(c)->why : "";
+    return conn_layer(c) == &gust__tls_ops ? tls_of(c)->why : "";
 }

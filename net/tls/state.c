@@ -17,14 +17,14 @@ static int tls_start(gust_conn *c, gust_tls_config *config, bool client, char *h
         free(host);
         return -ENOMEM;
     }
+    tls->layer.ops = &gust__tls_ops;
     tls->config = gust_tls_config_ref(config);
     tls->client = client;
     tls->host = host;
     tls->handshake_deadline = config->options.handshake_timeout_ns == GUST_FOREVER
                                   ? GUST_FOREVER
                                   : gust_after(config->options.handshake_timeout_ns);
-    c->layer_state = tls;
-    c->layer = &gust__tls_layer;
+    c->layer = &tls->layer;
     return 0;
 }
 
@@ -265,7 +265,7 @@ int gust__tls_open(gust_conn *c, gust_time deadline)
     return error;
 }
 
-const gust__layer gust__tls_layer = {
+const gust__layer_ops gust__tls_ops = {
     .read = gust__tls_read,
     .fill = gust__tls_fill,
     .view = gust__tls_view_get,

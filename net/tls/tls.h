@@ -110,6 +110,7 @@ typedef struct gust__tls_view {
 typedef enum gust__tls_phase { TLS_FRESH, TLS_HANDSHAKE, TLS_OPEN } gust__tls_phase;
 
 typedef struct gust__tls {
+    gust__layer layer;
     gust_tls_config *config;
     gust__tls_context *context; /* of the time the handshake began */
     SSL *ssl;
@@ -144,7 +145,7 @@ typedef struct gust__tls {
 
 static inline gust__tls *tls_of(const gust_conn *c)
 {
-    return c->layer_state;
+    return (gust__tls *)c->layer;
 }
 
 static inline bool tls_is_open(const gust__tls *tls)
@@ -167,7 +168,7 @@ static inline void tls_block_put(char *block)
     gust__block_put(block);
 }
 
-extern const gust__layer gust__tls_layer;
+extern const gust__layer_ops gust__tls_ops;
 
 /* --- engine.c -------------------------------------------------------------- */
 

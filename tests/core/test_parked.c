@@ -26,7 +26,7 @@ static void receive_start(struct receive *r)
     r->wait.op = op_recv(&r->pair.a, &r->byte, 1);
     r->wait.main = receive_over;
     gust_waitgroup_add(&r->over, 1);
-    CHECK_EQ(gust__parked_start(&r->wait, NULL, GUST_FOREVER, NULL), 0);
+    CHECK_EQ(gust__parked_start(&r->wait, NULL), 0);
 }
 
 /* --- The end of the runtime -------------------------------------------------- */

@@ -264,7 +264,7 @@ static inline bool holds_no_buffer(gust_conn *c)
 {
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
-    bool none = !c->rd.picked && !c->rd.heap && (!c->wr || (!c->wr->filling && !c->wr->sending));
+    bool none = !c->rd.heap && (!c->wr || (!c->wr->filling && !c->wr->sending));
     gust__lock_drop(&c->lock);
     return none;
 }

@@ -227,7 +227,7 @@ static bool waits_with_the_limit_as_it_is(gust_conn *c)
 {
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
-    bool up_to_date = c->rd.op && c->park.moves == c->moves[SIDE_READ];
+    bool up_to_date = c->rd.op && c->park.wait.note == c->moves[SIDE_READ];
     gust__lock_drop(&c->lock);
     return up_to_date && is_reading(c);
 }
