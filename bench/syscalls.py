@@ -2,7 +2,7 @@
 """How many system calls the server makes per request, by poller.
 
 http_echo with one P answers keep-alive GETs from wrk, one at a time on each
-connection.  Counted over the whole of a run under load, connections opened
+connection unless --depth says otherwise.  Counted over the whole of a run under load, connections opened
 included, after a warm-up: by perf's raw_syscalls tracepoint, which costs next to
 nothing, or by strace, which slows the server down and so changes what it counts.
 
@@ -10,7 +10,11 @@ nothing, or by strace, which slows the server down and so changes what it counts
 runtime's watchdog, which come by the clock and not by request.  With SQPOLL a thread
 of the kernel makes the requests of the ring: that is a CPU of its own, so the server
 may use both CPUs, and wrk shares one of them.  "CPU us" is the
-server's CPU time per request, the kernel's thread included."""
+server's CPU time per request, the kernel's thread included.
+
+With SQPOLL the calls that remain are sleeps, of a server that had nothing to do for
+50 us.  How often that is depends on the client: --depth has it ask for more at a time,
+so that it is the server that cannot keep up."""
 
 import argparse
 import os
@@ -61,10 +65,11 @@ def measure(mode, args, count):
     cpus = {server_cpu, client_cpu} if mode == "sqpoll" else {server_cpu}
     kind = servers.Kind(servers.gust, {"GUST_NETPOLL": mode})
     with servers.Server(f"gust-{mode}", kind, cpus, procs=1) as server:
-        load.run(server, args.connections, WARM_UP_S, {client_cpu})
+        load.run(server, args.connections, WARM_UP_S, {client_cpu}, depth=args.depth)
         cpu_s = server.cpu_s()
         result, counts = count(server, lambda prefix: load.run(
-            server, args.connections, args.seconds, {client_cpu}, prefix=prefix))
+            server, args.connections, args.seconds, {client_cpu}, depth=args.depth,
+            prefix=prefix))
         cpu_s = server.cpu_s() - cpu_s
         sysmon = counts.pop(server.process.pid, 0)
     if result.trouble():
@@ -80,6 +85,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5, help="of load, for each poller")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=1, help="requests under way on each")
     parser.add_argument("--modes", type=lambda text: text.split(","), default=MODES)
     args = parser.parse_args()
     if perf_works():
@@ -88,7 +94,7 @@ def main():
         count = count_by_strace
     else:
         raise servers.Failure("needs perf or strace")
-    print(f"{args.connections} connections; system calls counted by"
+    print(f"{args.connections} connections, {args.depth} requests at a time on each; system calls counted by"
           f" {count.__name__.removeprefix('count_by_')}")
     print(f"{'':7} {'':9} {'calls per request':^21}")
     print(f"{'':7} {'requests':>9} {'serving':>10} {'sysmon':>10} {'CPU us':>8} {'req/s':>10}")

@@ -437,7 +437,7 @@ static void watch_eventfd(gust__uring *p)
 
 /* SQPOLL: sleeps and wakes are the only system calls; most can be done without.  A
  * sleep that is none answers the wakes before it all the same. */
-static bool look_first(gust__uring *p, int64_t timeout_ns)
+static bool look_first(gust__uring *p, int64_t *timeout_ns)
 {
     uring_submit(&p->base);
     if (!gust__sqpoll_spin(p, timeout_ns))
@@ -452,7 +452,7 @@ static bool look_first(gust__uring *p, int64_t timeout_ns)
 static void uring_sleep(gust__poller *base, int64_t timeout_ns)
 {
     gust__uring *p = gust__uring_of(base);
-    if (p->ring.sqpoll && look_first(p, timeout_ns))
+    if (p->ring.sqpoll && look_first(p, &timeout_ns))
         return;
     gust__lock_take(&base->lock, RANK_POLLER);
     watch_eventfd(p);

@@ -118,8 +118,9 @@ void gust__sqpoll_config(gust__ring_config *config);
 void gust__sqpoll_opened(gust__uring *p);
 void gust__sqpoll_closing(gust__uring *p);
 
-/* Looks for completions and wakes for a moment, if there are operations; true: one
- * is there.  The thread that is about to sleep; no lock. */
-bool gust__sqpoll_spin(gust__uring *p, int64_t timeout_ns);
+/* Looks for completions and wakes for a moment, if there are operations.  True: one is
+ * there, or the time is over.  False: *timeout_ns is what is left of it.  The thread that
+ * is about to sleep; no lock. */
+bool gust__sqpoll_spin(gust__uring *p, int64_t *timeout_ns);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "core/context.h"
 #include "core/inject.h"
-#include "core/netpoll_backend.h"
 #include "core/proc.h"
 
 #define RETRY_NS (1 * GUST_MS)

@@ -93,16 +93,28 @@ static bool has_come(const gust__uring *p)
            atomic_load_explicit(&p->base.wake_pending, memory_order_relaxed);
 }
 
-bool gust__sqpoll_spin(gust__uring *p, int64_t timeout_ns)
+static bool has_come_until(const gust__uring *p, gust_time end)
 {
-    if (atomic_load_explicit(&p->base.in_flight, memory_order_relaxed) == 0)
-        return has_come(p);
-    int64_t spin_ns = timeout_ns >= 0 && timeout_ns < p->spin_ns ? timeout_ns : p->spin_ns;
-    gust_time end = gust_after(spin_ns);
     while (!has_come(p)) {
         if (gust_now() >= end)
             return false;
         gust__cpu_relax();
     }
     return true;
+}
+
+/* A sleep shorter than the look is none: the timer that wants it is seen to sooner, and
+ * without a system call. */
+bool gust__sqpoll_spin(gust__uring *p, int64_t *timeout_ns)
+{
+    if (atomic_load_explicit(&p->base.in_flight, memory_order_relaxed) == 0)
+        return has_come(p);
+    bool limited = *timeout_ns >= 0;
+    int64_t spin_ns = limited && *timeout_ns < p->spin_ns ? *timeout_ns : p->spin_ns;
+    gust_time begin = gust_now();
+    if (has_come_until(p, begin + spin_ns))
+        return true;
+    if (limited)
+        *timeout_ns -= gust_now() - begin;
+    return limited && *timeout_ns <= 0;
 }

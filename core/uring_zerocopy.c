@@ -6,9 +6,9 @@
  *
  * Nothing in TCP gives such memory back early, and a peer that is gone acknowledges
  * nothing for a quarter of an hour.  So who cancels an op that waits for nothing else
- * (a deadline, a close) resets the connection: that empties its send queue.  The
- * bytes in it are lost, so the op says -ECANCELED and not how many the kernel had
- * taken.
+ * (a deadline, a close, the end of the run) resets the connection: that empties its
+ * send queue.  The bytes in it are lost, so the op says -ECANCELED and not how many
+ * the kernel had taken.
  *
  * What cannot be sent so is sent by a plain send, and the op loses the flag; its
  * owner then does not ask again on that socket:

@@ -301,6 +301,14 @@ static void wait_long(void *arg)
     gust_sleep(3600 * GUST_SEC);
 }
 
+static bool an_m_sleeps(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    bool sleeps = sched.pidle && sched.pidle->sleeper;
+    gust__lock_drop(&sched.lock);
+    return sleeps;
+}
+
 /* Each call's P is given to an M that goes to sleep in its poller; the call's end
  * takes the P from under it.  That M must be found again for the next call. */
 static int threads_main(void *arg)
@@ -312,8 +320,7 @@ static int threads_main(void *arg)
     for (int i = 0; i < 60; i++) {
         uint64_t before = retakes();
         gust_blocking_begin();
-        BLOCK_UNTIL(retakes() > before);
-        usleep(200);
+        BLOCK_UNTIL(retakes() > before && an_m_sleeps());
         gust_blocking_end();
     }
     gust_stats_read(&stats);

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "core/maxprocs.h"
 #include "core/netpoll_uring.h"
 #include "core/sched.h"
 #include "tests/core/child.h"
@@ -228,6 +229,40 @@ Test(sqpoll, a_busy_p_does_its_io_without_a_system_call)
     child_assert_ends(busy_child, 0);
 }
 
+/* A timer that is nearly due is waited for as completions are. */
+static int timers_main(void *arg)
+{
+    GUST__CALL();
+    pair p, idle;
+    char byte;
+    waiting w = {.result = -1};
+    (void)arg;
+    pair_open(&p);
+    pair_open(&idle);
+    waiting_start(&w, op_recv(&idle.a, &byte, 1), GUST_FOREVER);
+    exchange_byte(&p, 'w');
+    forbid_enter();
+    for (int i = 0; i < 200; i++)
+        gust_sleep(20 * GUST_US);
+    _exit(0);
+}
+
+static void timers_child(void)
+{
+    gust_run(timers_main, NULL);
+    _exit(1);
+}
+
+Test(sqpoll, a_short_sleep_needs_no_system_call)
+{
+    NEED_SQPOLL();
+    if (gust__maxprocs_default() == 1)
+        cr_skip_test("on a single CPU nobody looks before a sleep");
+    setenv("GUST_SQPOLL_IDLE_MS", "60000", 1);
+    setenv("GUST_MAXPROCS", "1", 1);
+    child_assert_ends(timers_child, 0);
+}
+
 /* --- Before a sleep ------------------------------------------------------------- */
 
 /* The operation that is in flight, which is what a spin is for, never completes. */
@@ -248,7 +283,7 @@ static int spin_main(void *arg)
         op.res = 1;
         finished = 0;
         gust__poller_finish_later(&ring->base, &op);
-        CHECK(gust__sqpoll_spin(ring, 0));
+        CHECK(gust__sqpoll_spin(ring, &(int64_t){GUST_SEC}));
     }
     AWAIT(finished == 1);
     CHECK_EQ(do_send(&p.b, "x", 1, SOON), 1);

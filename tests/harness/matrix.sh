@@ -11,7 +11,8 @@ shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # kind: unit = the programs in build/<build>/tests, chaos = the same under
-# GUST_CHAOS, integration = the scripts in tests/integration.
+# GUST_CHAOS, integration = the scripts in tests/integration, deny-MODE = the programs
+# under tests/harness/deny, which takes io_uring from them.
 # By default a sanitizer sees each poller with one number of Ps: all of them take well
 # over an hour on a slow machine.
 #   kind        build pollers     GUST_MAXPROCS
@@ -28,6 +29,8 @@ usual=(
     "unit        tsan  epoll       2"
     "integration tsan  uring,epoll 2"
     "chaos       dev   uring       2"
+    "deny-eperm  dev   auto        2"
+    "deny-kill   dev   epoll       2"
 )
 full=(
     "unit        dev   uring,epoll 1,2,8"
@@ -41,6 +44,11 @@ full=(
     "unit        tsan  sqpoll      2"
     "integration tsan  uring,epoll 2"
     "chaos       dev   uring,epoll 2"
+    "deny-eperm  dev   auto        1,2,8"
+    "deny-enosys dev   auto        2"
+    "deny-enter  dev   auto        2"
+    "deny-register dev auto        2"
+    "deny-kill   dev   epoll       1,2,8"
 )
 chaos=(
     "chaos       dev   uring,epoll 1,2,8"
@@ -51,6 +59,8 @@ quick=(
     "unit        dev   uring,epoll 2"
     "integration dev   uring,epoll 2"
 )
+# They ask for io_uring whatever the environment says, and so would be killed.
+asks_for_ring='core/test_(uring_limits|sqpoll|netpoll_choice)$'
 # Seconds one program or script may take.
 declare -A bound=([dev]=180 [asan]=360 [tsan]=600)
 
@@ -106,6 +116,13 @@ probe_uring() {
     fi
 }
 
+# Sets `deny_refused` to the reason if there are no seccomp filters here.
+probe_deny() {
+    local status=0
+    deny_refused=$(build/dev/tests/harness/deny kill true 2>&1) || status=$?
+    ((status == 77)) || deny_refused=""
+}
+
 # ThreadSanitizer's shadow memory does not fit every layout a kernel may choose
 # at random; without the randomness it does.
 probe_tsan() {
@@ -128,16 +145,18 @@ run_one() {
     else
         command=(bash "$program" "$PWD/build/$build")
     fi
+    [[ $kind != deny-* ]] || command=("build/$build/tests/harness/deny" "${kind#deny-}" "${command[@]}")
     [[ $build != tsan ]] || command=("${tsan_prefix[@]}" "${command[@]}")
     timeout --kill-after=5 "${bound[$build]}" "${command[@]}" >"$log" 2>&1 </dev/null &
     # Whoever ends this script ends its programs: timeout passes the signal on.
     trap "kill $!" TERM
     wait $! || status=$?
     ((status != 124 && status != 137)) || echo "timed out after ${bound[$build]} s" >>"$log"
-    "count_$kind" "$log" "$status" >"$log.count"
+    "count_${kind%-*}" "$log" "$status" >"$log.count"
 }
 
 count_chaos() { count_unit "$@"; }
+count_deny() { count_unit "$@"; }
 
 count_unit() {
     local log=$1 status=$2 summary tested=0 passed=0 failed skipped
@@ -173,7 +192,8 @@ list_programs() {
     local kind=$1 build=$2 source name
     if [[ $kind != integration ]]; then
         for source in tests/*/test_*.c; do
-            echo "build/$build/${source%.c}"
+            name=${source%.c}
+            [[ $kind == deny-kill && $name =~ $asks_for_ring ]] || echo "build/$build/$name"
         done
         return
     fi
@@ -205,8 +225,11 @@ run_combination() {
     [[ $kind != chaos ]] || label+="=$chaos_seed"
     mapfile -t programs < <(list_programs "$kind" "$build")
     ((${#programs[@]})) || return 0
-    if [[ $poller != epoll && -n $uring_refused ]]; then
-        echo "skip  $label: $uring_refused"
+    local refused=""
+    [[ $poller != @(uring|sqpoll) ]] || refused=$uring_refused
+    [[ $kind != deny-* ]] || refused=$deny_refused
+    if [[ -n $refused ]]; then
+        echo "skip  $label: $refused"
         return
     fi
 
@@ -238,6 +261,7 @@ run_combination() {
 }
 
 probe_uring
+probe_deny
 probe_tsan
 total=(0 0 0)
 for row in "${rows[@]}"; do

@@ -2,9 +2,10 @@
 """Runs without io_uring what otherwise runs with it: deny.py BUILD_DIR
 
 Under tests/harness/deny a seccomp filter answers the ring's system calls as
-containers do, or denies some of them only.  Then every program passes on epoll, the
-log says once why, and to insist on io_uring is a clear error.  With
-GUST_NETPOLL=epoll not one such call is made: the first would kill.
+containers do, or denies some of them only.  Then programs pass on epoll, the log says
+once why, and to insist on io_uring is a clear error.  With GUST_NETPOLL=epoll not one
+such call is made: the first would kill.  Here a few programs are to show that;
+tests/harness/matrix.sh runs all.
 """
 import os
 import re
