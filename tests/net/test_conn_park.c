@@ -172,6 +172,7 @@ NetTest(conn_park, starts_at_the_deadline)
         CHECK_EQ(park(&p, b, deadlines[i]), 0);
         CHECK_EQ(outcome(&p), -ETIMEDOUT);
         CHECK(gust_now() >= deadlines[i]);
+        CHECK_EQ(gust_conn_input_deadline(b), deadlines[i]);
     }
     /* The conn is as it was. */
     CHECK_EQ(park(&p, b, SOON), 0);
