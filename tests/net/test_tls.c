@@ -90,6 +90,27 @@ TlsTest(tls, speaks_1_3)
     version_is(GUST_TLS_1_3);
 }
 
+static void suite_is(const char *wanted, const char *negotiated)
+{
+    struct ends e;
+    struct setup s;
+    gust_tls_options o = server_options(&s);
+    o.ciphersuites = wanted;
+    gust_tls_config *server = config_of(&o), *client = client_config();
+    ends_open(&e, server, client, "localhost");
+    CHECK_EQ(strcmp(info_of_conn(e.server).cipher, negotiated), 0);
+    ends_close(&e);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
+}
+
+TlsTest(tls, a_server_prefers_aes_128_unless_it_is_told)
+{
+    make_files();
+    suite_is(NULL, "TLS_AES_128_GCM_SHA256");
+    suite_is("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384");
+}
+
 /* --- Streams ------------------------------------------------------------------- */
 
 enum { STREAM_BYTES = 1 << 20 };
