@@ -17,17 +17,17 @@
  * It parses nothing: a request ends with its blank line, and every answer is the
  * same.  It keeps no deadlines, and a client that does not take its answer at
  * once is dropped.  No honest server can be this cheap. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+
+#include "bench/lib/serve.h"
 
 #define ANSWER \
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!"
@@ -47,12 +47,6 @@ typedef struct conn {
 } conn;
 
 static char answers[ANSWERS_MAX * ANSWER_SIZE];
-
-static void die(const char *what, int err)
-{
-    fprintf(stderr, "limit: %s: %s\n", what, strerror(err));
-    exit(1);
-}
 
 static conn *conn_open(int fd)
 {
@@ -85,25 +79,6 @@ static size_t requests_in(conn *c, const char *data, size_t size)
     if (c->tail == 0x0d0a0d0a)
         c->tail = 0;
     return count;
-}
-
-static int listen_on(int port)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t addr_len = sizeof addr;
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    /* Accepted sockets inherit it. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&addr, addr_len) < 0 || listen(fd, 4096) < 0)
-        die("listen", errno);
-    getsockname(fd, (struct sockaddr *)&addr, &addr_len);
-    printf("127.0.0.1:%d\n", ntohs(addr.sin_port));
-    fflush(stdout);
-    return fd;
 }
 
 /* --- epoll --------------------------------------------------------------- */

@@ -14,27 +14,21 @@
  * It keeps no deadlines and shares no work between threads.  It does echo
  * faithfully, though: what a client does not take waits, and meanwhile nothing more
  * is read from that client. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "bench/lib/serve.h"
+
 /* The larger of the messages that are measured fits. */
 #define BUF_SIZE ((size_t)64 << 10)
 #define EVENTS 512
 #define RING_ENTRIES 4096
-
-static void die(const char *what, int err)
-{
-    fprintf(stderr, "tcp: %s: %s\n", what, strerror(err));
-    exit(1);
-}
 
 static void *allocate(size_t bytes)
 {
@@ -42,25 +36,6 @@ static void *allocate(size_t bytes)
     if (!memory)
         die("memory", ENOMEM);
     return memory;
-}
-
-static int listen_on(int port)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t addr_len = sizeof addr;
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    /* Accepted sockets inherit it. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&addr, addr_len) < 0 || listen(fd, 4096) < 0)
-        die("listen", errno);
-    getsockname(fd, (struct sockaddr *)&addr, &addr_len);
-    printf("127.0.0.1:%d\n", ntohs(addr.sin_port));
-    fflush(stdout);
-    return fd;
 }
 
 /* --- epoll ---------------------------------------------------------------

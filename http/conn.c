@@ -3,7 +3,7 @@
  * next one begins, the connection is parked and has no goroutine (gust_conn_park). */
 #include "http/exchange.h"
 
-#include <gust/panic.h>
+#include "core/panic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,6 +48,38 @@ static enum conn_next refuse(struct http_conn *hc, int status)
     return gust__http_refuse(hc, status, true) < 0 ? NEXT_ABORT : NEXT_LINGER;
 }
 
+/* --- The end ---------------------------------------------------------------- */
+
+/* Ends our direction and waits until the client has ended its own. */
+static void linger(struct http_conn *hc)
+{
+    gust_time deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
+    size_t dropped = 0;
+    ssize_t n;
+
+    if (gust_conn_shutdown(hc->conn, SHUT_WR, deadline) < 0)
+        return;
+    deadline = gust_after(LINGER_NS);
+    do {
+        size_t have = gust_conn_view(hc->conn).len;
+        gust_conn_consume(hc->conn, have);
+        dropped += have;
+        n = gust_conn_fill(hc->conn, LINGER_VIEW_MAX, deadline);
+    } while (n > 0 && dropped < LINGER_BYTES_MAX);
+}
+
+static void end_connection(struct http_conn *hc, enum conn_next how)
+{
+    gust_time deadline = GUST_NOW;
+
+    if (how == NEXT_LINGER)
+        linger(hc);
+    else if (how == NEXT_CLOSE)
+        deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
+    gust_conn_close(gust_conn_ref(hc->conn), deadline);
+    gust__http_conn_done(hc);
+}
+
 /* --- One request ----------------------------------------------------------- */
 
 static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response *res)
@@ -60,30 +92,38 @@ static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response
     return res->error < 0 ? NEXT_ABORT : NEXT_CLOSE;
 }
 
-struct handler_call {
-    const gust_http_server_options *options;
-    gust_http_request *req;
-    gust_http_response *res;
+struct exchange {
+    gust__unwind unwind;
+    bool returned; /* false: the handler has ended the goroutine */
+    gust_http_request req;
+    gust_http_response res;
 };
 
 static void call_handler(void *arg)
 {
-    const struct handler_call *call = arg;
+    struct exchange *x = arg;
+    const gust_http_server_options *options = gust__http_options(x->req.hc);
 
-    call->options->handler(call->req, call->res, call->options->arg);
+    options->handler(&x->req, &x->res, options->arg);
 }
 
 /* On the stack of the panic: so the info, which is large, lies nowhere else. */
 static void log_panic(const gust_panic_info *info, void *arg)
 {
-    const struct handler_call *call = arg;
+    const struct exchange *x = arg;
     char peer[GUST_ADDR_TEXT_MAX], what[GUST_ADDR_TEXT_MAX + 16];
     gust_addr addr;
 
-    gust_http_request_remote_addr(call->req, &addr);
+    gust_http_request_remote_addr(&x->req, &addr);
     gust_addr_format(&addr, peer);
     snprintf(what, sizeof(what), "http: serving %s", peer);
     gust_panic_log(info, what);
+}
+
+/* How a connection ends whose response may be cut off. */
+static enum conn_next end_of_cut(const gust_http_response *res)
+{
+    return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
 }
 
 /* What the handler left of request and response is in order, since no call of gust
@@ -95,25 +135,36 @@ static enum conn_next end_of_panic(gust_http_response *res)
     case RESPONSE_DONE:
     case RESPONSE_TRUNCATED: break;
     }
-    return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
+    return end_of_cut(res);
+}
+
+/* Also when the handler has called gust_goexit: on its stack, after what it deferred. */
+static void exchange_fini(void *arg)
+{
+    struct exchange *x = arg;
+    struct http_conn *hc = x->req.hc;
+    enum conn_next cut = end_of_cut(&x->res);
+
+    gust__http_response_fini(&x->res);
+    gust__http_request_fini(&x->req);
+    if (!x->returned)
+        end_connection(hc, cut);
 }
 
 static enum conn_next exchange(struct http_conn *hc, const struct http_head *head)
 {
-    gust_http_request req;
-    gust_http_response res;
-    struct handler_call call = {gust__http_options(hc), &req, &res};
+    struct exchange x;
     enum conn_next next;
 
-    if (gust__http_request_init(&req, hc, head, &res) < 0)
+    if (gust__http_request_init(&x.req, hc, head, &x.res) < 0)
         return refuse(hc, 503);
-    gust__http_response_init(&res, hc, &req);
-    if (gust_recover_with(call_handler, &call, log_panic, &call))
-        next = end_of_panic(&res);
-    else
-        next = end_of_exchange(&req, &res);
-    gust__http_response_fini(&res);
-    gust__http_request_fini(&req);
+    gust__http_response_init(&x.res, hc, &x.req);
+    x.returned = false;
+    gust__cleanup_begin(&x.unwind, exchange_fini, &x);
+    bool panicked = gust_recover_with(call_handler, &x, log_panic, &x);
+    x.returned = true;
+    next = panicked ? end_of_panic(&x.res) : end_of_exchange(&x.req, &x.res);
+    gust__cleanup_end(&x.unwind);
     return next;
 }
 
@@ -209,37 +260,7 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
     return next;
 }
 
-/* --- The end ---------------------------------------------------------------- */
-
-/* Ends our direction and waits until the client has ended its own. */
-static void linger(struct http_conn *hc)
-{
-    gust_time deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
-    size_t dropped = 0;
-    ssize_t n;
-
-    if (gust_conn_shutdown(hc->conn, SHUT_WR, deadline) < 0)
-        return;
-    deadline = gust_after(LINGER_NS);
-    do {
-        size_t have = gust_conn_view(hc->conn).len;
-        gust_conn_consume(hc->conn, have);
-        dropped += have;
-        n = gust_conn_fill(hc->conn, LINGER_VIEW_MAX, deadline);
-    } while (n > 0 && dropped < LINGER_BYTES_MAX);
-}
-
-static void end_connection(struct http_conn *hc, enum conn_next how)
-{
-    gust_time deadline = GUST_NOW;
-
-    if (how == NEXT_LINGER)
-        linger(hc);
-    else if (how == NEXT_CLOSE)
-        deadline = gust_after(gust__http_options(hc)->write_timeout_ns);
-    gust_conn_close(gust_conn_ref(hc->conn), deadline);
-    gust__http_conn_done(hc);
-}
+/* --- The goroutine ---------------------------------------------------------- */
 
 static enum conn_next serve_request(struct http_conn *hc)
 {

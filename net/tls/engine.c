@@ -182,6 +182,13 @@ static ssize_t perform(gust__tls *tls, gust__tls_call *call, void *buf, size_t l
     return n;
 }
 
+/* What a reader has to say must not take the room of what is pending (write.c). */
+static size_t room_of(const gust__tls *tls, size_t room, gust__tls_how how)
+{
+    size_t kept = how & TLS_READING && tls->pending_len > 0 ? tls_sealed_max(tls->pending_len) : 0;
+    return room > kept ? room - kept : 0;
+}
+
 ssize_t gust__tls_enter(gust_conn *c, gust__tls_call *call, void *buf, size_t len,
                         gust__tls_how how)
 {
@@ -195,7 +202,7 @@ ssize_t gust__tls_enter(gust_conn *c, gust__tls_call *call, void *buf, size_t le
     gust_span view = how & TLS_READING ? gust__conn_raw_view(c) : (gust_span){.data = ""};
     tls->in = view;
     tls->out = loan.data;
-    tls->out_room = loan.room;
+    tls->out_room = room_of(tls, loan.room, how);
     tls->out_len = 0;
 
     ssize_t n = perform(tls, call, buf, len);

@@ -48,8 +48,10 @@ static void flush_tickets(gust_conn *c)
 /* 0: there may be something to read now. */
 static int wait_for_more(gust_conn *c, ssize_t want, gust_time deadline)
 {
-    if (want == TLS_WANT_WRITE)
-        return gust__conn_wait_room(c, RECORD_SLACK, deadline);
+    if (want == TLS_WANT_WRITE) {
+        int error = gust__tls_flush(c, deadline); /* what is pending holds room */
+        return error ? error : gust__conn_wait_room(c, RECORD_SLACK, deadline);
+    }
     flush_tickets(c);
     ssize_t n = gust__conn_raw_fill(c, deadline);
     return n == 0 ? -ECONNABORTED : n < 0 ? (int)n : 0;

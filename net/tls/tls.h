@@ -96,6 +96,12 @@ enum {
     RECORD_MAX = GUST_CONN_WBUF - RECORD_OVERHEAD - RECORD_SLACK,
 };
 
+/* What a record of `len` bytes may take up in a block. */
+static inline size_t tls_sealed_max(size_t len)
+{
+    return len + RECORD_OVERHEAD + RECORD_SLACK;
+}
+
 /* The plaintext that was received and not consumed.  Always: len == 0 means that
  * there is no buffer.  The reading goroutine's. */
 typedef struct gust__tls_view {
@@ -129,11 +135,10 @@ typedef struct gust__tls {
     size_t out_room;
     size_t out_len;
 
-    int error;          /* of TLS, for good */
-    bool end_sent;      /* our close_notify */
-    bool write_halfway; /* a record is partly out: the same bytes must come next */
-    bool unflushed;     /* tickets, which may leave with the first answer */
-    char *pending;      /* plaintext of appends: a block, or NULL */
+    int error;      /* of TLS, for good */
+    bool end_sent;  /* our close_notify */
+    bool unflushed; /* tickets, which may leave with the first answer */
+    char *pending;  /* plaintext of appends: a block, or NULL */
     size_t pending_len;
     size_t ramp_bytes; /* written since the last pause; small_records_first */
     gust_time ramp_last;

@@ -1,14 +1,13 @@
 /* Writing: through OpenSSL to the conn's filling block.
  *
  * Appends collect in `pending`, as plaintext, until a flush makes one record of them.
- * Always, under tls->mutex: the record of what is pending fits the filling block, since
- * an append waits for that room first and nobody but us adds to the block.  So a flush
- * needs no wait.
+ * Always, under tls->mutex: what is pending fits the filling block when it is sealed,
+ * since an append waits for that room first and what a reader has to say leaves it
+ * free (engine.c).  So a flush needs no wait, and what a write has accepted is sent
+ * without another call.
  *
  * Large writes go record by record from the caller's memory; each waits until the block
- * has room for it, so that OpenSSL is never left in the middle of a record.  If it is
- * (a peer that demands key updates may eat the slack), `write_halfway` says that the
- * same bytes have to come again before anything else. */
+ * has room for it.  So OpenSSL is never left in the middle of a record. */
 #include <errno.h>
 #include <string.h>
 
@@ -16,12 +15,6 @@
 #include "net/tls/tls.h"
 
 /* --- Records ----------------------------------------------------------------- */
-
-/* What a record's bytes may take up in a block. */
-static size_t sealed_max(size_t len)
-{
-    return len + RECORD_OVERHEAD + RECORD_SLACK;
-}
 
 /* small_records_first: records of one packet for the first RAMP_BYTES after a pause. */
 enum { SMALL_RECORD = 1300, RAMP_BYTES = 65536 };
@@ -41,21 +34,22 @@ static size_t record_len(gust__tls *tls, size_t len)
     return len < max ? len : max;
 }
 
-/* One record; under tls->mutex.  0, TLS_WANT_WRITE or an error. */
+/* One record, for which there is room; under tls->mutex. */
 static int seal_locked(gust_conn *c, const void *buf, size_t len, gust__tls_how how)
 {
     gust__tls *tls = tls_of(c);
     if (tls->end_sent)
         return -EPIPE;
     ssize_t n = gust__tls_enter(c, gust__tls_do_write, (void *)buf, len, how);
-    tls->write_halfway = n == TLS_WANT_WRITE;
     tls->ramp_bytes += n > 0 ? len : 0;
     if (how & TLS_FLUSH && n > 0)
         tls->unflushed = false;
     /* We have never asked for a renegotiation, the only reason to read here. */
-    return n == TLS_WANT_READ ? gust__tls_fail(tls, -EPROTO, "a write that wants to read")
-           : n < 0            ? (int)n
-                              : 0;
+    if (n == TLS_WANT_READ)
+        return gust__tls_fail(tls, -EPROTO, "a write that wants to read");
+    if (n == TLS_WANT_WRITE)
+        return gust__tls_fail(tls, -EPROTO, "a record that is larger than it may be");
+    return n < 0 ? (int)n : 0;
 }
 
 /* Why nothing can be written any more; else how much room there is. */
@@ -75,15 +69,23 @@ static void drop_pending_locked(gust__tls *tls)
     tls->pending_len = 0;
 }
 
+/* The next record of `len` pending bytes.  Small ones take more room, and there may be
+ * just enough for all that is left in one. */
+static size_t pending_record_len(gust_conn *c, size_t len)
+{
+    size_t n = record_len(tls_of(c), len), room = 0;
+    bool idle;
+    (void)gust__conn_room(c, &room, &idle);
+    return room >= n + RECORD_OVERHEAD + tls_sealed_max(len - n) ? n : len;
+}
+
 static int seal_pending_locked(gust_conn *c, gust__tls_how how)
 {
     gust__tls *tls = tls_of(c);
     int error = 0;
     size_t done = 0;
     while (!error && done < tls->pending_len) {
-        /* What went out halfway has to come again, and as much at least. */
-        size_t len =
-            tls->write_halfway ? tls->pending_len - done : record_len(tls, tls->pending_len - done);
+        size_t len = pending_record_len(c, tls->pending_len - done);
         error = seal_locked(c, tls->pending + done, len, how);
         done += error ? 0 : len;
     }
@@ -95,20 +97,14 @@ static int seal_pending_locked(gust_conn *c, gust__tls_how how)
     return error;
 }
 
-/* Seals what is pending, and sends it; waits for room until `deadline`. */
-static int push_pending(gust_conn *c, gust_time deadline)
+/* Seals what is pending, and sends it. */
+static int push_pending(gust_conn *c)
 {
     gust__tls *tls = tls_of(c);
-    for (;;) {
-        gust_mutex_lock(&tls->mutex);
-        int error = tls->pending_len > 0 ? seal_pending_locked(c, TLS_FLUSH) : tls->error;
-        gust_mutex_unlock(&tls->mutex);
-        if (error != TLS_WANT_WRITE)
-            return error;
-        error = gust__conn_wait_room(c, GUST_CONN_WBUF, deadline);
-        if (error)
-            return error;
-    }
+    gust_mutex_lock(&tls->mutex);
+    int error = tls->pending_len > 0 ? seal_pending_locked(c, TLS_FLUSH) : tls->error;
+    gust_mutex_unlock(&tls->mutex);
+    return error;
 }
 
 static int gather_locked(gust__tls *tls, const struct iovec *iov, int count)
@@ -134,14 +130,14 @@ static int append_pending(gust_conn *c, const struct iovec *iov, int count, size
         gust_mutex_lock(&tls->mutex);
         int error = write_error_locked(c, &room, &idle);
         bool full = tls->pending_len + total > RECORD_MAX;
-        size_t need = sealed_max(tls->pending_len + total);
+        size_t need = tls_sealed_max(tls->pending_len + total);
         bool fits = !full && room >= need;
         if (!error && fits)
             error = gather_locked(tls, iov, count);
         gust_mutex_unlock(&tls->mutex);
         if (error || fits)
             return error;
-        error = full ? push_pending(c, deadline) : gust__conn_wait_room(c, need, deadline);
+        error = full ? push_pending(c) : gust__conn_wait_room(c, need, deadline);
         if (error)
             return error;
     }
@@ -153,21 +149,20 @@ static int append_pending(gust_conn *c, const struct iovec *iov, int count, size
 static ssize_t write_record(gust_conn *c, const char *buf, size_t len, gust_time deadline)
 {
     gust__tls *tls = tls_of(c);
-    size_t n = 0;
     for (;;) {
         size_t room = 0;
         bool idle;
         gust_mutex_lock(&tls->mutex);
-        if (n == 0) /* one that went out halfway has to come again as it was */
-            n = record_len(tls, len);
+        size_t n = record_len(tls, len);
         int error = write_error_locked(c, &room, &idle);
-        if (!error)
-            error = room >= sealed_max(n) ? seal_locked(c, buf, n, TLS_FLUSH) : TLS_WANT_WRITE;
+        bool fits = room >= tls_sealed_max(n);
+        if (!error && fits)
+            error = seal_locked(c, buf, n, TLS_FLUSH);
         gust_mutex_unlock(&tls->mutex);
-        if (!error)
+        if (!error && fits)
             return (ssize_t)n;
-        if (error == TLS_WANT_WRITE)
-            error = gust__conn_wait_room(c, sealed_max(n), deadline);
+        if (!error)
+            error = gust__conn_wait_room(c, tls_sealed_max(n), deadline);
         if (error)
             return error;
     }
@@ -186,23 +181,15 @@ static int write_piece(gust_conn *c, const struct iovec *piece, gust_time deadli
     return 0;
 }
 
-static bool write_is_halfway(gust__tls *tls)
-{
-    gust_mutex_lock(&tls->mutex);
-    bool halfway = tls->write_halfway;
-    gust_mutex_unlock(&tls->mutex);
-    return halfway;
-}
-
 /* From the caller's memory.  If this fails after it began, nobody knows where what
  * went out ends. */
 static int write_direct(gust_conn *c, const struct iovec *iov, int count, gust_time deadline)
 {
     size_t done = 0;
-    int error = push_pending(c, deadline);
+    int error = push_pending(c);
     for (int i = 0; i < count && !error; i++)
         error = write_piece(c, &iov[i], deadline, &done);
-    if (error && (done > 0 || write_is_halfway(tls_of(c))))
+    if (error && done > 0)
         gust__conn_spoil(c, error);
     return error;
 }
@@ -222,9 +209,12 @@ static int write_two_now(gust_conn *c, const char *buf, size_t len)
         error = -EAGAIN;
     if (!error)
         error = seal_locked(c, buf, RECORD_MAX, TLS_FLUSH);
-    if (!error)
+    bool begun = !error;
+    if (begun)
         error = seal_locked(c, buf + RECORD_MAX, len - RECORD_MAX, TLS_FLUSH);
     gust_mutex_unlock(&tls->mutex);
+    if (error && begun)
+        gust__conn_spoil(c, error);
     return error;
 }
 
@@ -265,10 +255,7 @@ static int write_locked(gust_conn *c, const struct iovec *iov, int count, size_t
         return write_direct(c, iov, count, deadline);
     else
         error = append_pending(c, iov, count, total, deadline);
-    if (error || !flush)
-        return error;
-    error = push_pending(c, deadline);
-    return error == -EAGAIN ? 0 : error; /* the bytes are taken */
+    return error || !flush ? error : push_pending(c);
 }
 
 ssize_t gust__tls_write(gust_conn *c, const struct iovec *iov, int count, size_t total,
@@ -284,13 +271,11 @@ ssize_t gust__tls_write(gust_conn *c, const struct iovec *iov, int count, size_t
     return error ? error : (ssize_t)total;
 }
 
+/* There is nothing to wait for. */
 int gust__tls_flush(gust_conn *c, gust_time deadline)
 {
-    gust__tls *tls = tls_of(c);
-    if (!tls_is_open(tls))
-        return 0;
-    int error = push_pending(c, deadline);
-    return error == -EAGAIN && deadline == GUST_NOW ? 0 : error;
+    (void)deadline;
+    return tls_is_open(tls_of(c)) ? push_pending(c) : 0;
 }
 
 /* --- The end ---------------------------------------------------------------------- */
@@ -298,7 +283,7 @@ int gust__tls_flush(gust_conn *c, gust_time deadline)
 /* Under tls->mutex. */
 static bool may_say_end(const gust__tls *tls)
 {
-    return tls->ssl && tls_is_open(tls) && !tls->error && !tls->end_sent && !tls->write_halfway;
+    return tls->ssl && tls_is_open(tls) && !tls->error && !tls->end_sent;
 }
 
 static int say_end_locked(gust_conn *c, gust__tls_how how)
@@ -321,7 +306,7 @@ int gust__tls_shutdown(gust_conn *c, int how, gust_time deadline)
     int error = gust__conn_enter(c, SIDE_WRITE, deadline);
     if (error)
         return error;
-    error = tls_is_open(tls) ? push_pending(c, deadline) : 0;
+    error = tls_is_open(tls) ? push_pending(c) : 0;
     if (!error) {
         gust_mutex_lock(&tls->mutex);
         error = say_end_locked(c, TLS_FLUSH);

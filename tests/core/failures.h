@@ -34,6 +34,12 @@ static inline bool served(int result)
     return result >= 0;
 }
 
+/* The same for a transfer: the other end may have been refused something, and closed. */
+static inline bool moved(ssize_t n)
+{
+    return !is_hang_up((int)n) && served((int)n);
+}
+
 static inline void quiet(const char *line)
 {
     (void)line;

@@ -4,17 +4,8 @@
 #include <unistd.h>
 
 #include "core/proc.h"
+#include "tests/core/procs.h"
 #include "tests/core/waiters.h"
-
-static void one_p(void)
-{
-    setenv("GUST_MAXPROCS", "1", 1);
-}
-
-static void two_ps(void)
-{
-    setenv("GUST_MAXPROCS", "2", 1);
-}
 
 static uint64_t retakes(void)
 {

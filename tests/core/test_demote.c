@@ -12,18 +12,9 @@
 #include <unistd.h>
 
 #include "core/demote.h"
+#include "tests/core/procs.h"
 #include "tests/core/sockets.h"
 #include "tests/core/waiters.h"
-
-static void one_p(void)
-{
-    setenv("GUST_MAXPROCS", "1", 1);
-}
-
-static void two_ps(void)
-{
-    setenv("GUST_MAXPROCS", "2", 1);
-}
 
 static void one_p_barrier(void)
 {

@@ -7,6 +7,7 @@
 #include "core/proc.h"
 #include "tests/core/child.h"
 #include "tests/core/dumps.h"
+#include "tests/core/procs.h"
 
 /* --- What it says ----------------------------------------------------------- */
 
@@ -139,11 +140,6 @@ static int fresh_main(void *arg)
     check_state(text, "fresh", "[waiting to start]:\n  at ", never_runs);
     free(text);
     return 0;
-}
-
-static void one_p(void)
-{
-    setenv("GUST_MAXPROCS", "1", 1);
 }
 
 Test(dump, shows_what_a_goroutine_will_run_that_has_not, .init = one_p)

@@ -6,17 +6,8 @@
 #include <unistd.h>
 
 #include "core/proc.h"
+#include "tests/core/procs.h"
 #include "tests/core/waiters.h"
-
-static void one_p(void)
-{
-    setenv("GUST_MAXPROCS", "1", 1);
-}
-
-static void two_ps(void)
-{
-    setenv("GUST_MAXPROCS", "2", 1);
-}
 
 /* Burns CPU, without a call of gust, until `word` has a value. */
 static void spin_until(_Atomic int *word, int value)

@@ -89,12 +89,6 @@ static void tick_twice(void)
     gust_ticker_free(t);
 }
 
-/* The other end may have been refused something, and closed. */
-static bool moved(int n)
-{
-    return !is_hang_up(n) && served(n);
-}
-
 static void echo_byte(void *arg)
 {
     gust__fd *f = arg;

@@ -1,10 +1,10 @@
 /* recvmsg and sendmsg with what goes beside the bytes: addresses, flags, and
  * descriptors, of which none is lost, doubled or left open. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/uio.h>
 
 #include "core/rights.h"
+#include "tests/core/fds.h"
 #include "tests/core/sockets.h"
 
 #define BIG (4 << 20)
@@ -77,21 +77,6 @@ static size_t take_and_close(struct message *m)
         close(fds[i]);
     }
     return n;
-}
-
-static size_t fd_count(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-    char path[64];
-    CHECK(dir);
-    for (struct dirent *e; (e = readdir(dir));) {
-        ssize_t n = readlinkat(dirfd(dir), e->d_name, path, sizeof path - 1);
-        path[n > 0 ? n : 0] = '\0';
-        count += n > 0 && !strstr(path, "/task/"); /* what sysmon opens for a moment */
-    }
-    closedir(dir);
-    return count;
 }
 
 /* --- Datagrams --------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 
 #include "core/demote.h"
 #include "tests/core/child.h"
+#include "tests/core/procs.h"
 #include "tests/core/waiters.h"
 
 /* Who runs when is what these tests are about. */
@@ -25,11 +26,6 @@ static uint32_t state_of(G *g)
 }
 
 /* One goroutine after the other: what they tell is in order. */
-static void one_p(void)
-{
-    setenv("GUST_MAXPROCS", "1", 1);
-}
-
 static struct told {
     int at[64];
     int count;

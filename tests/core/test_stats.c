@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "core/proc.h"
+#include "tests/core/procs.h"
 #include "tests/core/waiters.h"
 
 static uint64_t samples(const gust_stats *stats)
@@ -49,11 +50,6 @@ Test(stats, counters_say_what_happened)
 }
 
 /* --- Run delays ---------------------------------------------------------------- */
-
-static void one_p(void)
-{
-    setenv("GUST_MAXPROCS", "1", 1);
-}
 
 enum { ROUNDS = 6400 };
 

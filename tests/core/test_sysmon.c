@@ -5,12 +5,8 @@
 #include <unistd.h>
 
 #include "core/proc.h"
+#include "tests/core/procs.h"
 #include "tests/core/waiters.h"
-
-static void two_ps(void)
-{
-    setenv("GUST_MAXPROCS", "2", 1);
-}
 
 /* Uses the CPU, without a gust call that schedules, until something holds. */
 #define HOG_UNTIL(cond)                                \

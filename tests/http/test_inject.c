@@ -15,11 +15,6 @@ Test(http_inject, it_needs_a_debug_build)
 
 #define SOON gust_after(SITE_WAIT_NS)
 
-static bool moved(ssize_t n)
-{
-    return !is_hang_up((int)n) && served((int)n);
-}
-
 /* Memory for the head (it has a body), for many fields, and for the body. */
 static void answer(gust_http_request *req, gust_http_response *res, void *arg)
 {

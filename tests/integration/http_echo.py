@@ -9,6 +9,7 @@ GUST_NETPOLL, GUST_MAXPROCS and the like pass through to the example.
 import contextlib
 import http.client
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -19,37 +20,23 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+
+from program import Program  # pylint: disable=wrong-import-position
+
 EXAMPLE = ""
 WAIT_S = 30  # bounds every wait; nothing takes that long unless it hangs
 
-LINE = re.compile(r"^http_echo: http://(127\.0\.0\.1):(\d+) \((io_uring|sqpoll|epoll), (1 P|\d+ Ps)\)\n$")
+LINE = re.compile(r"http_echo: http://(127\.0\.0\.1):(\d+) \((io_uring|sqpoll|epoll), (1 P|\d+ Ps)\)\n")
 
 
-class Server:
+class Server(Program):
     """http_echo on a port that the kernel picked."""
 
     def __init__(self, *args):
-        self.process = subprocess.Popen(
-            [EXAMPLE, "--listen", "127.0.0.1:0", *args],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.line = self.process.stdout.readline()
-        match = LINE.match(self.line)
-        if not match:
-            self.process.kill()
-            raise AssertionError(f"{self.line!r}; {self.process.communicate()[1]!r}")
-        self.address = (match[1], int(match[2]))
-        self.url = f"http://{match[1]}:{match[2]}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        super().__init__([EXAMPLE, "--listen", "127.0.0.1:0", *args], LINE, leaks=True)
+        self.address = (self.match[1], int(self.match[2]))
+        self.url = f"http://{self.match[1]}:{self.match[2]}"
 
     def connect(self):
         return contextlib.closing(socket.create_connection(self.address, timeout=WAIT_S))
@@ -59,9 +46,7 @@ class Server:
 
     def stop(self, signo=signal.SIGTERM):
         """Returns the exit status and what was said meanwhile."""
-        self.process.send_signal(signo)
-        out, err = self.process.communicate(timeout=WAIT_S)
-        return self.process.returncode, out + err
+        return self.finish(signo, WAIT_S)
 
 
 def run(*args):

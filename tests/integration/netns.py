@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "harness"))
 
 import netns  # pylint: disable=wrong-import-position
+from program import Program  # pylint: disable=wrong-import-position
 
 WAIT_S = netns.WAIT_S
 LONG_MS = WAIT_S * 1000
@@ -69,27 +70,15 @@ def environment():
     return os.environ | {name: os.environ.get(name, "") + more for name, more in extra.items()}
 
 
-class Server:
-    """An example on a host, on a port that the kernel picked; killed at the end."""
+class Server(Program):
+    """An example on a host, on a port that the kernel picked."""
 
     def __init__(self, host, example, family=socket.AF_INET):
         self.host = host
-        self.process = host.popen(
-            [str(BUILD / "examples" / example), "--listen", host.address(0, family)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
-        line = self.process.stdout.readline()
-        match = LINE.fullmatch(line)
-        if not match:
-            self.process.kill()
-        assert match, f"{example} says {line!r}, {self.process.stderr.read()!r}"
-        self.port = int(match[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
+        super().__init__(
+            [str(BUILD / "examples" / example), "--listen", host.address(0, family)], LINE,
+            popen=host.popen, env=environment())
+        self.port = int(self.match[1])
 
     def kill(self):
         self.process.kill()
@@ -104,9 +93,8 @@ class Server:
 
     def stop(self):
         """It must end by itself, and have nothing to say."""
-        self.process.terminate()
-        said = self.process.communicate(timeout=WAIT_S)
-        assert self.process.returncode == 0 and said == ("", ""), (self.process.returncode, said)
+        status, said = self.finish(signal.SIGTERM, WAIT_S)
+        assert status == 0 and said == "", (status, said)
 
 
 class Peer:

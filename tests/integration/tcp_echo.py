@@ -5,48 +5,36 @@ Arguments, the line it prints, echoing, many clients at once, half-close,
 signals, exit codes, a port that is taken.  Standard library only.
 """
 import os
+import pathlib
 import re
 import signal
 import socket
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+
+from program import Program  # pylint: disable=wrong-import-position
+
 TIMEOUT_S = 20
 LINE = re.compile(r"tcp_echo: listening on (\S+):(\d+) \((io_uring|sqpoll|epoll), (\d+) Ps\)\n")
 
 
-class Server:
-    """A running tcp_echo; killed at the end whatever happened."""
+class Server(Program):
+    """A running tcp_echo."""
 
     def __init__(self, program, listen="127.0.0.1:0", **env):
-        # A signal ends it with goroutines at work; what those hold is no leak.
-        env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        self.process = subprocess.Popen(
-            [program, "--listen", listen], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env={**os.environ, **env})
-        self.line = self.process.stdout.readline()
-        match = LINE.fullmatch(self.line)
-        if not match:
-            self.process.kill()
-        assert match, f"first line: {self.line!r} {self.process.stderr.read()}"
-        self.host, self.port = match[1].strip("[]"), int(match[2])
-        self.backend, self.procs = match[3], int(match[4])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
+        super().__init__([program, "--listen", listen], LINE, env=env)
+        self.host, self.port = self.match[1].strip("[]"), int(self.match[2])
+        self.backend, self.procs = self.match[3], int(self.match[4])
 
     def connect(self):
         return socket.create_connection((self.host, self.port), timeout=TIMEOUT_S)
 
     def stop(self, signo):
-        self.process.send_signal(signo)
-        out, err = self.process.communicate(timeout=TIMEOUT_S)
-        assert out == "" and err == "", (out, err)
-        return self.process.returncode
+        status, said = self.finish(signo, TIMEOUT_S)
+        assert said == "", said
+        return status
 
 
 def recv_exactly(sock, count):

@@ -7,6 +7,7 @@ GUST_NETPOLL, GUST_MAXPROCS and the like pass through.  All certificates are mad
 """
 import contextlib
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -17,6 +18,10 @@ import sys
 import tempfile
 import threading
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+
+from program import Program  # pylint: disable=wrong-import-position
 
 BUILD = ""
 DIR = ""
@@ -52,29 +57,14 @@ def identity(name):
     return [f"cert={path(name + '.crt')}", f"key={path(name + '.key')}"]
 
 
-class Process:
-    """A program whose first line says that it listens; killed at the end."""
+class Process(Program):
+    """A program whose first line says that it listens."""
 
-    def __init__(self, args, pattern, **env):
-        env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        self.process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True, env={**os.environ, **env})
-        line = self.process.stdout.readline()
-        match = re.search(pattern, line)
-        if not match:
-            self.process.kill()
-            raise AssertionError(f"{line!r}; {self.process.communicate()[1]!r}")
-        self.port = int(match[1])
+    def __init__(self, args, pattern):
+        super().__init__(args, re.compile(f".*{pattern}.*\n"))
+        self.port = int(self.match[1])
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    def line(self):
-        """The next line that it prints."""
+    def next_line(self):
         return self.process.stdout.readline().rstrip()
 
 
@@ -188,25 +178,25 @@ class Python(unittest.TestCase):
             c.load_cert_chain(path("client.crt"), path("client.key"))
             with connect(server.port, c) as sock:
                 exchange(sock)
-            self.assertIn("verified=1 subject=CN=client", server.line())
-            self.assertEqual(server.line(), "end ECONNABORTED")
+            self.assertIn("verified=1 subject=CN=client", server.next_line())
+            self.assertEqual(server.next_line(), "end ECONNABORTED")
             with self.assertRaises(OSError):
                 with connect(server.port, context()) as sock:
                     exchange(sock)
-            self.assertRegex(server.line(), "^end EKEYREJECTED ")
+            self.assertRegex(server.next_line(), "^end EKEYREJECTED ")
 
     def test_both_ends_of_a_stream(self):
         with serve(*identity("server")) as server:
             with connect(server.port, context()) as sock:
                 exchange(sock)
-                server.line()
+                server.next_line()
                 # Says that it is done, and waits for the answer.
                 sock.unwrap().close()
-            self.assertEqual(server.line(), "end clean")
+            self.assertEqual(server.next_line(), "end clean")
             with connect(server.port, context()) as sock:
                 exchange(sock)
-                server.line()
-            self.assertEqual(server.line(), "end ECONNABORTED")
+                server.next_line()
+            self.assertEqual(server.next_line(), "end ECONNABORTED")
 
     def test_bad_hellos(self):
         with serve(*identity("server")) as server:
@@ -216,7 +206,7 @@ class Python(unittest.TestCase):
                 with socket.create_connection(("127.0.0.1", server.port), WAIT_S) as sock:
                     sock.sendall(sent)
                     sock.shutdown(socket.SHUT_WR)
-                    self.assertRegex(server.line(), f"^end {end} ")
+                    self.assertRegex(server.next_line(), f"^end {end} ")
             with connect(server.port, context()) as sock:
                 exchange(sock)
 
@@ -225,7 +215,7 @@ class Python(unittest.TestCase):
             for sent in (b"\x16\x03\x01\x02\x00\x01", b""):
                 with socket.create_connection(("127.0.0.1", server.port), WAIT_S) as sock:
                     sock.sendall(sent)
-                    self.assertRegex(server.line(), "^end ETIMEDOUT ")
+                    self.assertRegex(server.next_line(), "^end ETIMEDOUT ")
 
     def test_we_are_a_client(self):
         ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -262,8 +252,8 @@ class OpenSSL(unittest.TestCase):
                      "-servername", "localhost", "-quiet", "-no_ign_eof", version],
                     input=b"", capture_output=True, timeout=WAIT_S, check=False)
                 self.assertEqual(result.returncode, 0, result)
-                self.assertRegex(server.line(), "^info version=30[34] .* name=localhost ")
-                self.assertRegex(server.line(), "^end ")
+                self.assertRegex(server.next_line(), "^info version=30[34] .* name=localhost ")
+                self.assertRegex(server.next_line(), "^end ")
 
     def test_renegotiation_is_refused(self):
         with serve(*identity("server"), "max=1.2") as server:
@@ -274,9 +264,9 @@ class OpenSSL(unittest.TestCase):
             try:
                 client.stdin.write(b"R\n")
                 client.stdin.flush()
-                self.assertRegex(server.line(), "^info version=303 ")
+                self.assertRegex(server.next_line(), "^info version=303 ")
                 # It ends without a second handshake.
-                self.assertRegex(server.line(), "^end ")
+                self.assertRegex(server.next_line(), "^end ")
             finally:
                 client.kill()
                 client.communicate()

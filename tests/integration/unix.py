@@ -5,6 +5,7 @@ This file is also the service manager's part: unix.py --launch PROGRAM ARGS... p
 descriptors that LAUNCH_FDS lists from 3 on, as systemd does.  Standard library only.
 """
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -12,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+
+from program import Program  # pylint: disable=wrong-import-position
 
 TIMEOUT_S = 20
 TCP_ECHO, HTTP_ECHO = "tcp_echo", "http_echo"
@@ -35,39 +40,23 @@ def launch(program, *args):
     os.execv(program, [program, *args])
 
 
-class Server:
-    """A running example; killed at the end whatever happened."""
+class Server(Program):
+    """A running example."""
 
     def __init__(self, build, name, *args, sockets=()):
-        # A signal ends it with goroutines at work; what those hold is no leak.
-        env = {**os.environ,
-               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+        env = {}
         command = [os.path.join(build, "examples", name), *args]
         if sockets:
             env["LAUNCH_FDS"] = ",".join(str(sock.fileno()) for sock in sockets)
             command = [sys.executable, os.path.abspath(__file__), "--launch", *command]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
-            pass_fds=[sock.fileno() for sock in sockets])
-        self.line = self.process.stdout.readline()
-        match = LINE[name].fullmatch(self.line)
-        if not match:
-            self.process.kill()
-        assert match, f"first line: {self.line!r} {self.process.stderr.read()}"
-        self.where = match[1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
+        super().__init__(command, LINE[name], env=env,
+                         pass_fds=[sock.fileno() for sock in sockets])
+        self.where = self.match[1]
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=TIMEOUT_S)
-        assert out == "" and err == "", (out, err)
-        return self.process.returncode
+        status, said = self.finish(signal.SIGTERM, TIMEOUT_S)
+        assert said == "", said
+        return status
 
 
 def connect_unix(path):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "net/conn.h"
+#include "tests/core/fds.h"
 #include "tests/core/waiters.h"
 
 /* A test whose body is the main goroutine: CHECK only.  It ends with as many
@@ -42,25 +43,6 @@
             gust_yield();                                             \
         }                                                             \
     } while (0)
-
-/* Is it what sysmon opens for a moment, to see whether a thread sleeps?  So is one
- * that has gone since it was listed: nobody else closes any meanwhile. */
-static inline bool fd_is_sysmons(int dir, const char *name)
-{
-    char path[64] = "";
-    return readlinkat(dir, name, path, sizeof path - 1) <= 0 || strstr(path, "/task/");
-}
-
-static inline size_t fd_count(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    size_t count = 0;
-    CHECK(dir != NULL);
-    for (struct dirent *entry; (entry = readdir(dir));)
-        count += !fd_is_sysmons(dirfd(dir), entry->d_name);
-    closedir(dir);
-    return count;
-}
 
 /* --- Listeners and pairs --------------------------------------------------- */
 

@@ -23,11 +23,6 @@ static struct {
     gust_waitgroup done; /* what the server has started */
 } echo;
 
-static bool moved(ssize_t n)
-{
-    return !is_hang_up((int)n) && served((int)n);
-}
-
 /* --- The server ------------------------------------------------------------------ */
 
 /* A view that has to grow, and answers of both kinds. */

@@ -90,6 +90,27 @@ TlsTest(tls, speaks_1_3)
     version_is(GUST_TLS_1_3);
 }
 
+static void suite_is(const char *wanted, const char *negotiated)
+{
+    struct ends e;
+    struct setup s;
+    gust_tls_options o = server_options(&s);
+    o.ciphersuites = wanted;
+    gust_tls_config *server = config_of(&o), *client = client_config();
+    ends_open(&e, server, client, "localhost");
+    CHECK_EQ(strcmp(info_of_conn(e.server).cipher, negotiated), 0);
+    ends_close(&e);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
+}
+
+TlsTest(tls, a_server_prefers_aes_128_unless_it_is_told)
+{
+    make_files();
+    suite_is(NULL, "TLS_AES_128_GCM_SHA256");
+    suite_is("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384");
+}
+
 /* --- Streams ------------------------------------------------------------------- */
 
 enum { STREAM_BYTES = 1 << 20 };
@@ -296,6 +317,126 @@ TlsTest(tls, a_write_that_must_not_wait_takes_all_or_nothing)
         stream_check(got, (size_t)n, at);
     }
     CHECK_EQ(gust_conn_read(e.client, got, 1, GUST_NOW), -EAGAIN);
+    ends_close(&e);
+}
+
+/* Goes on with a stream of which `taken` bytes are written, without waiting, until neither
+ * the kernel nor the blocks take any more; returns how much is written then. */
+static uint64_t write_until_stuck(gust_conn *c, uint64_t taken)
+{
+    static char piece[RECORD_MAX];
+    for (ssize_t n = 0; n >= 0 || !is_stuck(c->fd.fd);) {
+        stream_fill(piece, sizeof piece, taken);
+        tls_of(c)->ramp_last = 0; /* small records each time, if they are wanted at all */
+        n = gust_conn_write(c, piece, sizeof piece, GUST_NOW);
+        CHECK(n == sizeof piece || n == -EAGAIN);
+        taken += n > 0 ? (uint64_t)n : 0;
+        gust_yield();
+    }
+    return taken;
+}
+
+static uint64_t read_piece(gust_conn *c, uint64_t from)
+{
+    static char got[GUST_CONN_WBUF];
+    ssize_t n = gust_conn_read(c, got, sizeof got, SOON);
+    CHECK(n > 0);
+    stream_check(got, (size_t)n, from);
+    return from + (uint64_t)n;
+}
+
+static void read_stream(gust_conn *c, uint64_t from, uint64_t to)
+{
+    while (from < to)
+        from = read_piece(c, from);
+    CHECK_EQ(from, to);
+}
+
+static bool block_is_empty(gust_conn *c)
+{
+    size_t room;
+    bool idle;
+    CHECK_EQ(gust__conn_room(c, &room, &idle), 0);
+    return room == GUST_CONN_WBUF;
+}
+
+/* And as much as there is room for. */
+static uint64_t write_into_room(gust_conn *c, uint64_t taken)
+{
+    static char piece[GUST_CONN_WBUF];
+    size_t room;
+    bool idle;
+    CHECK_EQ(gust__conn_room(c, &room, &idle), 0);
+    if (room <= tls_sealed_max(0))
+        return taken;
+    size_t len = room - tls_sealed_max(0);
+    stream_fill(piece, len, taken);
+    tls_of(c)->ramp_last = 0;
+    ssize_t n = gust_conn_write(c, piece, len, GUST_NOW);
+    CHECK(n == (ssize_t)len || n == -EAGAIN);
+    return n > 0 ? taken + len : taken;
+}
+
+/* Many small records, each with much around it, where the room was for one. */
+TlsTest(tls, what_a_write_has_taken_leaves_without_another_call)
+{
+    struct ends e;
+    struct setup s;
+    make_files();
+    gust_tls_options o = server_options(&s);
+    o.small_records_first = true;
+    o.max_version = GUST_TLS_1_2;
+    o.ciphers = "ECDHE-ECDSA-AES256-SHA384";
+    gust_tls_config *server = config_of(&o), *client = client_config();
+    ends_open(&e, server, client, "localhost");
+    uint64_t taken = 0;
+    /* Which record is the last one to find room is not for us to say. */
+    for (uint64_t i = 0, from = 0; i < 8; i++, from = taken) {
+        taken = write_until_stuck(e.server, taken);
+        taken = i % 2 ? write_into_room(e.server, taken) : taken;
+        read_stream(e.client, from, taken);
+    }
+    ends_close(&e);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
+}
+
+/* As an alert: something that OpenSSL has to say for itself. */
+static int talk(SSL *ssl, void *buf, size_t len, size_t *ret_done)
+{
+    (void)buf, (void)len;
+    *ret_done = 1;
+    return SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 ? SSL_do_handshake(ssl) : 0;
+}
+
+/* A reader talks until it has to wait for room. */
+static void talk_until_full(gust_conn *c)
+{
+    gust__tls *tls = tls_of(c);
+    ssize_t n;
+    gust_mutex_lock(&tls->mutex);
+    do
+        n = gust__tls_enter(c, talk, NULL, 0, TLS_READING | TLS_FLUSH);
+    while (n > 0);
+    CHECK_EQ(n, TLS_WANT_WRITE);
+    gust_mutex_unlock(&tls->mutex);
+}
+
+TlsTest(tls, a_reader_that_talks_leaves_room_for_what_is_pending)
+{
+    static char piece[RECORD_MAX - 2000];
+    struct ends e;
+    ends_usual(&e);
+    uint64_t taken = write_until_stuck(e.server, 0), from = 0;
+    while (!block_is_empty(e.server)) {
+        from = read_piece(e.client, from);
+        gust_yield();
+    }
+    stream_fill(piece, sizeof piece, taken);
+    CHECK_EQ(gust_conn_append(e.server, piece, sizeof piece, GUST_NOW), sizeof piece);
+    talk_until_full(e.server);
+    CHECK_EQ(gust_conn_flush(e.server), 0);
+    read_stream(e.client, from, taken + sizeof piece);
     ends_close(&e);
 }
 

@@ -16,11 +16,6 @@ Test(unix_inject, it_needs_a_debug_build)
 
 static char dir[32];
 
-static bool moved(ssize_t n)
-{
-    return !is_hang_up((int)n) && served((int)n);
-}
-
 /* --- Streams, and a descriptor -------------------------------------------------------- */
 
 static bool pass(gust_conn *a, gust_conn *b)

@@ -13,7 +13,8 @@
  * A handler that panics (<gust/panic.h>) ends its request only: it is answered 500
  * if nothing of the response has been sent, the connection is closed, and the log
  * hook hears of it.  What the handler had locked or allocated is its own business:
- * gust_defer works in it.
+ * gust_defer works in it.  One that calls gust_goexit ends its goroutine, and with it
+ * the connection: what it has sent is sent, a response that it has not is cut off.
  *
  * Framing is strict.  A request that two servers could read in two ways is
  * answered 400 and its connection closed; no handler sees it.  Every limit and

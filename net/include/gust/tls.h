@@ -89,7 +89,7 @@ typedef struct gust_tls_options {
     gust_tls_version min_version; /* 1.2 */
     gust_tls_version max_version; /* 1.3 */
     const char *ciphers;          /* of 1.2, in OpenSSL's words; NULL: OpenSSL's defaults */
-    const char *ciphersuites;     /* of 1.3 */
+    const char *ciphersuites;     /* of 1.3; NULL: OpenSSL's, AES-128 first as with Go */
     const char *groups;           /* "X25519:P-256" */
 
     /* Application protocols, the best first, ended by NULL: "h2", "http/1.1".  A
