@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/uio.h>
 
 #include "core/inject.h"
 #include "core/netpoll_backend.h"
+#include "core/sigpipe.h"
 
 /* Repeats an interrupted call; a negative errno value instead of errno. */
 #define RETRY(call)                                          \
@@ -154,19 +154,12 @@ ssize_t gust__splice(int in, int out, size_t len)
     return RETRY(splice(in, NULL, out, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
-/* A socket that is closed at the other end answers a splice by SIGPIPE, and there is
- * no flag against it: so it is blocked for this thread, and taken back. */
 ssize_t gust__splice_to_socket(int in, int out, size_t len)
 {
-    sigset_t pipe_only, before;
-    const struct timespec at_once = {0};
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    gust__sigpipe sigpipe;
+    gust__sigpipe_block(&sigpipe);
     ssize_t n = gust__splice(in, out, len);
-    if (n == -EPIPE && !sigismember(&before, SIGPIPE))
-        (void)RETRY(sigtimedwait(&pipe_only, NULL, &at_once));
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    gust__sigpipe_unblock(&sigpipe, n == -EPIPE);
     return n;
 }
 

@@ -139,6 +139,9 @@ bool gust__conn_limit_passed_locked(const gust__conn_limit *limit);
  * know that it has passed, also one that has not looked at the clock since. */
 void gust__conn_limit_ended_locked(gust__conn_limit *limit, gust_time deadline);
 
+/* Copies at most `len` bytes of the view and drops them; by the holder of rd.mutex. */
+size_t gust__conn_take_view(gust_conn *c, void *buf, size_t len);
+
 /* Gives back the read buffers; the view is empty afterwards. */
 void gust__conn_drop_view(gust_conn *c);
 

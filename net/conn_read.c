@@ -16,15 +16,11 @@
 
 #include "core/inject.h"
 #include "net/conn.h"
+#include "net/min_size.h"
 
 #define OWN_BUF_MIN ((size_t)16 << 10)
 #define LARGE_BUF ((size_t)64 << 10)
 #define RECV_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* --- The view ------------------------------------------------------------ */
 
@@ -120,7 +116,7 @@ static ssize_t receive_into(gust_conn *c, void *buf, size_t len, gust_time deadl
     return receive(c, &op, len, deadline);
 }
 
-static size_t copy_from_view(gust_conn *c, void *buf, size_t len)
+size_t gust__conn_take_view(gust_conn *c, void *buf, size_t len)
 {
     size_t n = min_size(len, c->rd.len);
     memcpy(buf, view_data(&c->rd), n);
@@ -138,8 +134,8 @@ ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
     int error = gust_mutex_lock_until(&c->rd.mutex, deadline);
     if (error)
         return error;
-    ssize_t n =
-        c->rd.len > 0 ? (ssize_t)copy_from_view(c, buf, len) : receive_into(c, buf, len, deadline);
+    ssize_t n = c->rd.len > 0 ? (ssize_t)gust__conn_take_view(c, buf, len)
+                              : receive_into(c, buf, len, deadline);
     gust_mutex_unlock(&c->rd.mutex);
     return n;
 }

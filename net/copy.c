@@ -17,6 +17,7 @@
 #include "core/inject.h"
 #include "core/waitq.h"
 #include "net/conn.h"
+#include "net/min_size.h"
 
 #define PIECE_MAX ((size_t)64 << 10)
 #define SPLICE_MAX ((size_t)1 << 20)
@@ -25,11 +26,6 @@
 #define LARGE_IN_A_ROW 2
 
 size_t gust__splice_min = (size_t)16 << 10;
-
-static size_t min_size(uint64_t a, uint64_t b)
-{
-    return (size_t)(a < b ? a : b);
-}
 
 /* --- Pipes --------------------------------------------------------------- */
 

@@ -4,40 +4,20 @@
 #include <errno.h>
 #include <gust/runtime.h>
 #include <poll.h>
-#include <signal.h>
-#include <time.h>
 
+#include "core/sigpipe.h"
 #include "core/waitq.h"
+#include "net/closable.h"
 #include "net/file.h"
 
 /* --- Waiting ------------------------------------------------------------------ */
 
-/* As gust__conn_op_wait. */
-static int wait_published(gust_file *f, gust__op **slot, gust__op *op, gust_time deadline)
-{
-    GUST__CALL();
-    gust__lock_take(&f->lock, RANK_CONN);
-    bool closing = f->closing;
-    if (!closing)
-        *slot = op;
-    gust__lock_drop(&f->lock);
-    if (closing)
-        return -EBADF;
-
-    int res = gust__op_wait(op, NULL, deadline);
-
-    gust__lock_take(&f->lock, RANK_CONN);
-    *slot = NULL;
-    closing = f->closing;
-    gust__lock_drop(&f->lock);
-    return res == -ECANCELED && closing ? -EBADF : res;
-}
-
 int gust__stream_wait(gust_file *f, gust__file_dir dir, gust_time deadline)
 {
+    GUST__CALL();
     gust__op op = {
         .code = GUST__OP_POLL, .fd = &f->fd, .events = dir == FILE_READ ? POLLIN : POLLOUT};
-    int res = wait_published(f, &f->side[dir].op, &op, deadline);
+    int res = gust__closable_wait(&f->lock, &f->closing, &f->side[dir].op, &op, NULL, deadline);
     return res < 0 ? res : 0;
 }
 
@@ -52,25 +32,16 @@ static ssize_t read_once(int fd, const struct iovec *iov, int count)
     return n < 0 ? -errno : n;
 }
 
-/* The signal of a broken pipe goes to the thread that writes: it is kept back, and
- * taken away again unless there was one before. */
-static ssize_t write_without_signal(int fd, const struct iovec *iov, int count)
+static ssize_t write_once(int fd, const struct iovec *iov, int count)
 {
-    const struct timespec no_time = {0};
-    sigset_t broken_pipe, former, pending;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, &former);
-    sigpending(&pending);
+    gust__sigpipe sigpipe;
     ssize_t n;
+    gust__sigpipe_block(&sigpipe);
     do
         n = writev(fd, iov, count);
     while (n < 0 && errno == EINTR);
     int error = n < 0 ? -errno : 0;
-    if (error == -EPIPE && !sigismember(&pending, SIGPIPE))
-        while (sigtimedwait(&broken_pipe, NULL, &no_time) < 0 && errno == EINTR)
-            ;
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    gust__sigpipe_unblock(&sigpipe, error == -EPIPE);
     return error ? error : n;
 }
 
@@ -78,8 +49,7 @@ static ssize_t call_once(const gust_file *f, gust__file_dir dir, const gust__pie
 {
     int count;
     const struct iovec *iov = gust__pieces_next(pieces, &count);
-    return dir == FILE_READ ? read_once(f->fd.fd, iov, count)
-                            : write_without_signal(f->fd.fd, iov, count);
+    return dir == FILE_READ ? read_once(f->fd.fd, iov, count) : write_once(f->fd.fd, iov, count);
 }
 
 /* A driver may do as it likes about O_NONBLOCK. */
