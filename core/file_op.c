@@ -25,29 +25,14 @@ uint32_t gust__file_refused(void)
 
 /* --- By a system call ------------------------------------------------------ */
 
-static size_t length(const gust__file_req *req)
-{
-    return req->len < GUST__FILE_LEN_MAX ? req->len : GUST__FILE_LEN_MAX;
-}
-
-static ssize_t call_read(const gust__file_req *req)
-{
-    return req->offset < 0 ? read(req->fd, req->buf, length(req))
-                           : pread(req->fd, req->buf, length(req), req->offset);
-}
-
-static ssize_t call_write(const gust__file_req *req)
-{
-    return req->offset < 0 ? write(req->fd, req->buf, length(req))
-                           : pwrite(req->fd, req->buf, length(req), req->offset);
-}
-
+/* Offset -1 is "where the descriptor stands", for us as for the kernel.  It does no
+ * more than fits an int32_t. */
 static ssize_t call_once(const gust__file_req *req)
 {
     switch (req->what) {
     case GUST__FILE_OPEN: return openat(req->fd, req->path, req->flags, req->mode);
-    case GUST__FILE_READ: return call_read(req);
-    case GUST__FILE_WRITE: return call_write(req);
+    case GUST__FILE_READ: return preadv2(req->fd, req->iov, req->iov_count, req->offset, 0);
+    case GUST__FILE_WRITE: return pwritev2(req->fd, req->iov, req->iov_count, req->offset, 0);
     case GUST__FILE_SYNC:
         return req->flags & GUST__FILE_DATA_ONLY ? fdatasync(req->fd) : fsync(req->fd);
     case GUST__FILE_STAT:

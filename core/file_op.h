@@ -20,10 +20,11 @@
 #include <fcntl.h>
 #include <gust/base.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 typedef enum gust__file_what {
     GUST__FILE_OPEN,     /* path, flags, mode: the result is a descriptor */
-    GUST__FILE_READ,     /* buf, len, offset (-1: where the descriptor stands) */
+    GUST__FILE_READ,     /* iov, iov_count, offset (-1: where the descriptor stands) */
     GUST__FILE_WRITE,    /* the same */
     GUST__FILE_SYNC,     /* flags: 0, or GUST__FILE_DATA_ONLY */
     GUST__FILE_STAT,     /* path ("": the descriptor's), flags (AT_*), stat */
@@ -42,13 +43,11 @@ typedef struct gust__file_req {
     int flags;
     mode_t mode;
     const char *path;
-    void *buf;
-    size_t len; /* at most GUST__FILE_LEN_MAX is done */
+    const struct iovec *iov; /* it may be changed only after the request */
+    int iov_count;           /* at most IOV_MAX */
     off_t offset;
     struct statx *stat;
 } gust__file_req;
-
-#define GUST__FILE_LEN_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
 
 /* Does the request and returns its result.  Once `deadline` has passed, or under a
  * cancelled context, it is not begun: -ETIMEDOUT (-EAGAIN for GUST_NOW) or

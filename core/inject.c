@@ -33,6 +33,7 @@ static const struct {
     [INJECT_URING_REGISTER] = {"uring_register", ENOMEM},
     [INJECT_URING_ENTER] = {"uring_enter", 0},
     [INJECT_URING_FILE] = {"uring_file", EINVAL},
+    [INJECT_SPLICE] = {"splice", EINVAL},
     [INJECT_MEMBARRIER] = {"membarrier", ENOSYS},
     [INJECT_PROCESS_MADVISE] = {"process_madvise", EBADF},
 };

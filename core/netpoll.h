@@ -91,7 +91,7 @@ typedef enum gust__opcode {
                          may have to be waited for, the other a pipe, which must not: it
                          is empty, or has what is to be moved.  With io_uring fd may be a
                          file, read at `offset` (else -1); a kernel thread does it, and
-                         stays with it while it waits, so poll sockets first */
+                         stays with it while it waits (sockets: see net/conn_splice.c) */
 } gust__opcode;
 
 enum {
@@ -213,6 +213,14 @@ bool gust__deadline_end(gust__deadline *d);
  * waits at most for the P's next look at its timers.
  * From a goroutine; op->done must be NULL, and so no MULTISHOT. */
 int gust__op_wait(gust__op *op, gust__deadline *d, gust_time deadline);
+
+/* --- Without the poller --------------------------------------------------- */
+
+/* splice(2) of up to len bytes, between a pipe and a socket, which waits for neither:
+ * if the socket is in blocking mode (io_uring's are), only when that is known to be
+ * ready.  The count, or a negative errno value; SIGPIPE is not raised. */
+ssize_t gust__splice(int in, int out, size_t len); /* out is the pipe */
+ssize_t gust__splice_to_socket(int in, int out, size_t len);
 
 /* --- Pollers: for the scheduler ------------------------------------------
  *

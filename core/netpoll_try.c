@@ -3,10 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/uio.h>
 
+#include "core/inject.h"
 #include "core/netpoll_backend.h"
+#include "core/sigpipe.h"
 
 /* Repeats an interrupted call; a negative errno value instead of errno. */
 #define RETRY(call)                                          \
@@ -146,26 +147,26 @@ static bool try_poll(gust__op *op)
     return revents && finished(op, revents);
 }
 
-/* A socket that is closed at the other end answers a splice by SIGPIPE, and there is
- * no flag against it: so it is blocked for this thread, and taken back. */
-static ssize_t splice_quietly(const gust__op *op)
+ssize_t gust__splice(int in, int out, size_t len)
 {
-    sigset_t pipe_only, before;
-    const struct timespec at_once = {0};
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-    ssize_t n = RETRY(
-        splice(op->in, NULL, op->out, NULL, op->splice_len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
-    if (n == -EPIPE && !sigismember(&before, SIGPIPE))
-        (void)RETRY(sigtimedwait(&pipe_only, NULL, &at_once));
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (gust__inject(INJECT_SPLICE))
+        return -errno;
+    return RETRY(splice(in, NULL, out, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+}
+
+ssize_t gust__splice_to_socket(int in, int out, size_t len)
+{
+    gust__sigpipe sigpipe;
+    gust__sigpipe_block(&sigpipe);
+    ssize_t n = gust__splice(in, out, len);
+    gust__sigpipe_unblock(&sigpipe, n == -EPIPE);
     return n;
 }
 
 static bool try_splice(gust__op *op)
 {
-    ssize_t n = splice_quietly(op);
+    ssize_t n = op->fd->fd == op->in ? gust__splice(op->in, op->out, op->splice_len)
+                                     : gust__splice_to_socket(op->in, op->out, op->splice_len);
     return !would_wait(n) && finished(op, n);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/inject.h"
+#include "net/closable.h"
 
 /* --- Making and freeing -------------------------------------------------- */
 
@@ -182,21 +183,14 @@ int gust_conn_close(gust_conn *c, gust_time deadline)
 
 /* --- Addresses ----------------------------------------------------------- */
 
-typedef int name_fn(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
-
-static void read_addr(const gust_conn *const_conn, name_fn *name, gust_addr *ret_addr)
+static void read_addr(const gust_conn *const_conn, gust__name_fn *name, gust_addr *ret_addr)
 {
     gust_conn *c = (gust_conn *)const_conn;
-    gust_addr addr = {.len = sizeof addr.un};
-    gust__lock_take(&c->lock, RANK_CONN);
-    if (c->closing || name(c->fd.fd, &addr.any, &addr.len) < 0)
-        addr = (gust_addr){.len = 0};
-    gust__lock_drop(&c->lock);
-    *ret_addr = addr;
+    gust__closable_addr(&c->lock, &c->closing, &c->fd, name, ret_addr);
 }
 
 /* What a PROXY header says takes the place of what the socket says. */
-static void read_addr_of(const gust_conn *c, name_fn *name, const gust_addr *proxied,
+static void read_addr_of(const gust_conn *c, gust__name_fn *name, const gust_addr *proxied,
                          gust_addr *ret_addr)
 {
     read_addr(c, name, ret_addr);

@@ -185,6 +185,9 @@ void gust__conn_limit_ended_locked(gust_conn *c, gust__conn_side side, gust_time
 
 /* --- Reading (conn_read.c): by the reader --------------------------------------- */
 
+/* Copies at most `len` bytes of the view and drops them; by the reader. */
+size_t gust__conn_take_view(gust_conn *c, void *buf, size_t len);
+
 /* Gives back the read buffers; the view is empty afterwards. */
 void gust__conn_drop_view(gust_conn *c);
 

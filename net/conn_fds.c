@@ -1,17 +1,12 @@
 /* Descriptors that go with the bytes of a connection. */
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #include "net/conn.h"
 #include "net/control.h"
+#include "net/min_size.h"
 
 #define BYTES_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* --- Sending ----------------------------------------------------------------- */
 
@@ -116,16 +111,6 @@ static ssize_t receive(gust_conn *c, void *buf, size_t len, gust_fds *fds, gust_
     return n;
 }
 
-/* What is in the view has lost its descriptors already. */
-static ssize_t take_view(gust_conn *c, void *buf, size_t len)
-{
-    gust_span view = gust_conn_view(c);
-    size_t n = min_size(len, view.len);
-    memcpy(buf, view.data, n);
-    gust_conn_consume(c, n);
-    return (ssize_t)n;
-}
-
 ssize_t gust_conn_recv_fds(gust_conn *c, void *buf, size_t len, gust_fds *fds, gust_time deadline)
 {
     GUST__CALL();
@@ -138,7 +123,9 @@ ssize_t gust_conn_recv_fds(gust_conn *c, void *buf, size_t len, gust_fds *fds, g
     int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
-    ssize_t n = c->rd.len > 0 ? take_view(c, buf, len) : receive(c, buf, len, fds, deadline);
+    /* What is in the view has lost its descriptors already. */
+    ssize_t n = c->rd.len > 0 ? (ssize_t)gust__conn_take_view(c, buf, len)
+                              : receive(c, buf, len, fds, deadline);
     gust__conn_leave(c, SIDE_READ);
     return n;
 }

@@ -16,16 +16,12 @@
 
 #include "core/inject.h"
 #include "net/conn.h"
+#include "net/min_size.h"
 
 #define OWN_BUF_MIN ((size_t)16 << 10)
 #define LARGE_BUF ((size_t)64 << 10)
 #define RECV_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
 #define VIEW_MAX ((size_t)1 << 31) /* the reader's sizes are uint32_t */
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* --- The view ------------------------------------------------------------ */
 
@@ -126,7 +122,7 @@ static ssize_t receive_into(gust_conn *c, void *buf, size_t len, gust_time deadl
     return receive(c, &op, len, deadline);
 }
 
-static size_t copy_from_view(gust_conn *c, void *buf, size_t len)
+size_t gust__conn_take_view(gust_conn *c, void *buf, size_t len)
 {
     size_t n = min_size(len, c->rd.len);
     memcpy(buf, view_data(&c->rd), n);
@@ -144,8 +140,8 @@ ssize_t gust_conn_read(gust_conn *c, void *buf, size_t len, gust_time deadline)
     int error = gust__conn_enter(c, SIDE_READ, deadline);
     if (error)
         return error;
-    ssize_t n =
-        c->rd.len > 0 ? (ssize_t)copy_from_view(c, buf, len) : receive_into(c, buf, len, deadline);
+    ssize_t n = c->rd.len > 0 ? (ssize_t)gust__conn_take_view(c, buf, len)
+                              : receive_into(c, buf, len, deadline);
     gust__conn_leave(c, SIDE_READ);
     return n;
 }

@@ -5,31 +5,27 @@
  * Always: between two rounds the pipe is empty.  What it holds when a round fails goes
  * back to src, as its view; the memory for that is there before the first splice.
  *
- * Not with io_uring: its splice is done by a kernel thread, to which each piece has to
- * be handed over and back, and that costs more than the copy it saves. */
+ * Where that is refused it goes on by way of the view. */
 #include "net/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <gust/runtime.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "core/inject.h"
 #include "core/waitq.h"
 #include "net/conn.h"
+#include "net/min_size.h"
 
 #define PIECE_MAX ((size_t)64 << 10)
-#define SPLICE_MAX ((size_t)256 << 10)
+#define SPLICE_MAX ((size_t)1 << 20)
+#define LARGE_PIPES_MAX 32 /* half of what a user may have (pipe-user-pages-soft) */
+#define SMALL_PIPE ((size_t)256 << 10)
 #define LARGE_IN_A_ROW 2
 
 size_t gust__splice_min = (size_t)16 << 10;
-
-static size_t min_size(uint64_t a, uint64_t b)
-{
-    return (size_t)(a < b ? a : b);
-}
 
 /* --- Pipes --------------------------------------------------------------- */
 
@@ -38,7 +34,8 @@ static _Atomic int pipes_open;
 int gust__pipe_open(gust__pipe *pipe)
 {
     int fds[2];
-    if (atomic_fetch_add_explicit(&pipes_open, 1, memory_order_relaxed) >= GUST__PIPES_MAX) {
+    const int others = atomic_fetch_add_explicit(&pipes_open, 1, memory_order_relaxed);
+    if (others >= GUST__PIPES_MAX) {
         atomic_fetch_sub_explicit(&pipes_open, 1, memory_order_relaxed);
         return -ENOBUFS;
     }
@@ -49,7 +46,7 @@ int gust__pipe_open(gust__pipe *pipe)
     }
     *pipe = (gust__pipe){.out = fds[0], .in = fds[1]};
     /* Less is slower, not wrong: users may have only so much. */
-    (void)fcntl(pipe->in, F_SETPIPE_SZ, (int)SPLICE_MAX);
+    (void)fcntl(pipe->in, F_SETPIPE_SZ, (int)(others < LARGE_PIPES_MAX ? SPLICE_MAX : SMALL_PIPE));
     return 0;
 }
 
@@ -65,35 +62,23 @@ void gust__pipe_close(gust__pipe *pipe)
 
 /* --- Sending a piece ------------------------------------------------------- */
 
-static gust__op piece_op(gust_conn *dst, const gust__piece *piece, size_t sent)
-{
-    gust__op op = {.fd = &dst->fd};
-    if (piece->pipe) {
-        op.code = GUST__OP_SPLICE;
-        op.in = piece->pipe->out;
-        op.out = dst->fd.fd;
-        op.offset = -1;
-        op.splice_len = (uint32_t)(piece->len - sent);
-    } else {
-        op.code = GUST__OP_SEND;
-        op.buf = (void *)(piece->data + sent);
-        op.len = piece->len - sent;
-    }
-    return op;
-}
-
 /* With `busy` set and no lock held. */
 static int send_all(gust_conn *dst, const gust__piece *piece, gust_time deadline, size_t *sent)
 {
+    if (piece->pipe)
+        return gust__conn_push(dst, piece->pipe, piece->len, deadline, sent);
     while (*sent < piece->len) {
-        gust__op op = piece_op(dst, piece, *sent);
+        gust__op op = {.code = GUST__OP_SEND,
+                       .fd = &dst->fd,
+                       .buf = (void *)(piece->data + *sent),
+                       .len = piece->len - *sent};
         int n = gust__conn_op_wait(dst, &dst->wr->direct, &op, &dst->wr->deadline, deadline);
         if (n < 0)
             return n;
         *sent += (size_t)n;
         /* As in a large write: a past deadline still tries. */
         int refused = *sent < piece->len ? wait_refused(gust_context_current(), deadline) : 0;
-        if (refused && (refused != -EAGAIN || !piece->pipe))
+        if (refused)
             return refused;
     }
     return 0;
@@ -102,7 +87,8 @@ static int send_all(gust_conn *dst, const gust__piece *piece, gust_time deadline
 /* Errors after which it is known what the peer gets, and the conn goes on. */
 static bool is_harmless(int error)
 {
-    return error == -ETIMEDOUT || error == -EAGAIN || error == -ECANCELED;
+    return error == -ETIMEDOUT || error == -EAGAIN || error == -ECANCELED ||
+           error == GUST__SPLICE_REFUSED;
 }
 
 /* By the writer. */
@@ -166,6 +152,7 @@ struct copy {
     uint64_t copied;
     int large; /* pieces in a row; LARGE_IN_A_ROW: it splices */
     bool ended;
+    bool by_view; /* only: it must not be tried, or was refused */
     gust__pipe pipe;
     char *rescue; /* SPLICE_MAX bytes, for what is left in the pipe */
 };
@@ -228,15 +215,7 @@ static int pull(struct copy *k)
     int error = gust__conn_enter(src, SIDE_READ, k->deadline);
     if (error)
         return error;
-    gust__op op = {
-        .code = GUST__OP_SPLICE,
-        .fd = &src->fd,
-        .in = src->fd.fd,
-        .out = k->pipe.in,
-        .offset = -1,
-        .splice_len = (uint32_t)min_size(SPLICE_MAX, k->left),
-    };
-    int n = gust__conn_op_wait(src, &src->rd.op, &op, &src->rd_deadline, k->deadline);
+    int n = gust__conn_pull(src, &k->pipe, min_size(SPLICE_MAX, k->left), k->deadline);
     src->filled = src->drained = false; /* not known any more */
     gust__conn_leave(src, SIDE_READ);
     return n;
@@ -266,12 +245,19 @@ static void give_back(struct copy *k, size_t len)
     gust__conn_leave(k->src, SIDE_READ);
 }
 
+/* After a refusal: what has been given back is sent as the view that it is now. */
+static int go_on_by_view(struct copy *k)
+{
+    k->by_view = true;
+    return send_view(k);
+}
+
 static int copy_by_splice(struct copy *k)
 {
     size_t sent;
     int n = pull(k);
     if (n < 0)
-        return n;
+        return n == GUST__SPLICE_REFUSED ? go_on_by_view(k) : n;
     k->ended = n == 0;
     if (n == 0)
         return 0;
@@ -282,30 +268,25 @@ static int copy_by_splice(struct copy *k)
     count(k, sent);
     if (error)
         give_back(k, (size_t)n - sent);
-    return error;
+    return error == GUST__SPLICE_REFUSED ? go_on_by_view(k) : error;
 }
 
 /* --- The calls ----------------------------------------------------------------- */
 
 static bool splices(struct copy *k)
 {
-    if (k->large < LARGE_IN_A_ROW || k->left < gust__splice_min)
+    if (k->by_view || k->large < LARGE_IN_A_ROW || k->left < gust__splice_min)
         return false;
     if (!splice_ready(k))
         k->large = 0; /* tried again after as many pieces */
     return k->large > 0;
 }
 
-static bool may_splice(const struct copy *k)
-{
-    return !k->src->layer && !k->dst->layer && strcmp(gust_netpoll_name(), "epoll") == 0;
-}
-
-static int copy_on(struct copy *k, bool may)
+static int copy_on(struct copy *k)
 {
     int error = send_view(k);
     while (!error && k->left > 0 && !k->ended) {
-        if (may && splices(k)) {
+        if (splices(k)) {
             error = copy_by_splice(k);
         } else {
             error = copy_by_view(k);
@@ -320,7 +301,8 @@ int gust_conn_copy(gust_conn *dst, gust_conn *src, uint64_t limit, gust_time dea
                    uint64_t *ret_copied)
 {
     struct copy k = {.dst = dst, .src = src, .left = limit, .deadline = deadline, .pipe = {-1, -1}};
-    int error = copy_on(&k, may_splice(&k));
+    k.by_view = !gust__conn_splices(dst, src);
+    int error = copy_on(&k);
     gust__pipe_close(&k.pipe);
     free(k.rescue);
     *ret_copied = k.copied;

@@ -1,4 +1,5 @@
-/* What copy.c and send_file.c share: pipes, and sends that know how far they came. */
+/* What copy.c, conn_splice.c and send_file.c share: pipes, and sends that know how far
+ * they came. */
 #ifndef GUST_NET_COPY_H
 #define GUST_NET_COPY_H
 
@@ -16,6 +17,21 @@ int gust__pipe_open(gust__pipe *pipe);
 void gust__pipe_close(gust__pipe *pipe);
 
 #define GUST__PIPES_MAX 1024
+
+/* May this pair of conns be tried?  conn_splice.c says how it is done. */
+bool gust__conn_splices(const gust_conn *dst, const gust_conn *src);
+
+/* Up to len bytes from src's socket into an empty pipe, by the reader.  The
+ * count, 0 at the end of the stream; errors as gust__conn_op_wait. */
+int gust__conn_pull(gust_conn *src, const gust__pipe *pipe, size_t len, gust_time deadline);
+
+/* `len` bytes of the pipe to dst's socket, by the writer, with `busy` set.
+ * *sent counts those that are out of it, also after an error. */
+int gust__conn_push(gust_conn *dst, const gust__pipe *pipe, size_t len, gust_time deadline,
+                    size_t *sent);
+
+/* Of both: nothing is wrong, but these sockets are to be read and written. */
+#define GUST__SPLICE_REFUSED (-EOPNOTSUPP)
 
 /* Bytes in memory, or in a pipe if that is set. */
 typedef struct gust__piece {

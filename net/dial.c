@@ -5,21 +5,16 @@
 
 #include "net/conn.h"
 #include "net/dial_name.h"
+#include "net/socket.h"
 #include "net/tcp_options.h"
-
-static int set_option(int fd, int level, int name)
-{
-    const int on = 1;
-    return setsockopt(fd, level, name, &on, sizeof on) < 0 ? -errno : 0;
-}
 
 static int bind_local(int fd, const gust_addr *local)
 {
     int error = 0;
     if (gust_addr_port(local)) /* it may be in use towards others */
-        error = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+        error = socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     else /* one that need not be picked before it is known to whom it leads; or now */
-        (void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+        (void)socket_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (error)
         return error;
     return bind(fd, &local->any, local->len) < 0 ? -errno : 0;

@@ -21,6 +21,7 @@
 #include "core/file_op.h"
 #include "core/lock.h"
 #include "core/netpoll.h"
+#include "net/file_pieces.h"
 
 typedef enum gust__file_dir { FILE_READ, FILE_WRITE, FILE_DIRS } gust__file_dir;
 
@@ -56,9 +57,9 @@ void gust__file_leave_alone(gust_file *f, gust__file_dir dir);
  * -EAGAIN, -ECANCELED, -EBADF. */
 int gust__stream_wait(gust_file *f, gust__file_dir dir, gust_time deadline);
 
-/* One read(2), or all of a write; by who is alone in that direction. */
-ssize_t gust__stream_read(gust_file *f, void *buf, size_t len, gust_time deadline);
-ssize_t gust__stream_write(gust_file *f, const char *buf, size_t len, gust_time deadline);
+/* One readv(2), or all of a write; by who is alone in that direction. */
+ssize_t gust__stream_read(gust_file *f, const gust__pieces *pieces, gust_time deadline);
+ssize_t gust__stream_write(gust_file *f, gust__pieces *pieces, gust_time deadline);
 
 /* close(2) of what is on a disk, whatever the caller's context. */
 int gust__file_close_fd(int fd);

@@ -21,11 +21,11 @@
  * and some file systems can tell whether a write would wait. */
 static ssize_t try_disk(const gust__file_req *req, gust_time deadline)
 {
-    const struct iovec iov = {.iov_base = req->buf, .iov_len = req->len};
     ssize_t n;
     do
-        n = req->what == GUST__FILE_READ ? preadv2(req->fd, &iov, 1, req->offset, RWF_NOWAIT)
-                                         : pwritev2(req->fd, &iov, 1, req->offset, RWF_NOWAIT);
+        n = req->what == GUST__FILE_READ
+                ? preadv2(req->fd, req->iov, req->iov_count, req->offset, RWF_NOWAIT)
+                : pwritev2(req->fd, req->iov, req->iov_count, req->offset, RWF_NOWAIT);
     while (n < 0 && errno == EINTR);
     int error = n < 0 ? errno : 0;
     if (error == EAGAIN || error == EOPNOTSUPP)
@@ -33,41 +33,37 @@ static ssize_t try_disk(const gust__file_req *req, gust_time deadline)
     return error ? -error : n;
 }
 
-static ssize_t disk_once(gust__file_req *req, gust_time deadline)
+/* offset < 0: at the position. */
+static ssize_t disk_once(const gust_file *f, gust__file_what what, const gust__pieces *pieces,
+                         int64_t offset, gust_time deadline)
 {
-    if (req->len > GUST__FILE_LEN_MAX)
-        req->len = GUST__FILE_LEN_MAX;
+    gust__file_req req = {.what = what, .fd = f->fd.fd, .offset = offset};
+    req.iov = gust__pieces_next(pieces, &req.iov_count);
     int refusal = wait_refused(gust_context_current(), deadline);
     if (refusal == -EAGAIN || refusal == -ETIMEDOUT)
-        return try_disk(req, deadline);
-    return refusal ? refusal : gust__file_do(req, deadline);
+        return try_disk(&req, deadline);
+    return refusal ? refusal : gust__file_do(&req, deadline);
 }
 
-/* offset < 0: at the position. */
-static ssize_t disk_read(const gust_file *f, void *buf, size_t len, int64_t offset,
+static ssize_t disk_read(const gust_file *f, const gust__pieces *pieces, int64_t offset,
                          gust_time deadline)
 {
-    gust__file_req req = {
-        .what = GUST__FILE_READ, .fd = f->fd.fd, .buf = buf, .len = len, .offset = offset};
-    return disk_once(&req, deadline);
+    return disk_once(f, GUST__FILE_READ, pieces, offset, deadline);
 }
 
-static ssize_t disk_write(const gust_file *f, const char *buf, size_t len, int64_t offset,
+static ssize_t disk_write(const gust_file *f, gust__pieces *pieces, int64_t offset,
                           gust_time deadline)
 {
-    size_t done = 0;
-    while (done < len) {
-        gust__file_req req = {.what = GUST__FILE_WRITE,
-                              .fd = f->fd.fd,
-                              .buf = (char *)buf + done,
-                              .len = len - done,
-                              .offset = offset < 0 ? offset : offset + (int64_t)done};
-        ssize_t n = disk_once(&req, deadline);
+    ssize_t done = 0;
+    while (!gust__pieces_empty(pieces)) {
+        int64_t at = offset < 0 ? offset : offset + done;
+        ssize_t n = disk_once(f, GUST__FILE_WRITE, pieces, at, deadline);
         if (n <= 0)
-            return done > 0 ? (ssize_t)done : n;
-        done += (size_t)n;
+            return done > 0 ? done : n;
+        gust__pieces_drop(pieces, (size_t)n);
+        done += n;
     }
-    return (ssize_t)done;
+    return done;
 }
 
 /* --- At the position ------------------------------------------------------------- */
@@ -84,28 +80,54 @@ static ssize_t moved(gust_file *f, ssize_t n)
     return n;
 }
 
-ssize_t gust_file_read(gust_file *f, void *buf, size_t len, gust_time deadline)
+static ssize_t read_pieces(gust_file *f, const gust__pieces *pieces, gust_time deadline)
 {
-    if (len == 0)
+    if (gust__pieces_empty(pieces))
         return 0;
     int error = gust__file_enter_alone(f, FILE_READ, deadline);
     if (error)
         return error;
-    ssize_t n = f->stream ? gust__stream_read(f, buf, len, deadline)
-                          : moved(f, disk_read(f, buf, len, where(f), deadline));
+    ssize_t n = f->stream ? gust__stream_read(f, pieces, deadline)
+                          : moved(f, disk_read(f, pieces, where(f), deadline));
     gust__file_leave_alone(f, FILE_READ);
     return n;
 }
 
-ssize_t gust_file_write(gust_file *f, const void *buf, size_t len, gust_time deadline)
+static ssize_t write_pieces(gust_file *f, gust__pieces *pieces, gust_time deadline)
 {
     int error = gust__file_enter_alone(f, FILE_WRITE, deadline);
     if (error)
         return error;
-    ssize_t n = f->stream ? gust__stream_write(f, buf, len, deadline)
-                          : moved(f, disk_write(f, buf, len, where(f), deadline));
+    ssize_t n = f->stream ? gust__stream_write(f, pieces, deadline)
+                          : moved(f, disk_write(f, pieces, where(f), deadline));
     gust__file_leave_alone(f, FILE_WRITE);
     return n;
+}
+
+ssize_t gust_file_read(gust_file *f, void *buf, size_t len, gust_time deadline)
+{
+    const gust__pieces pieces = gust__pieces_one(buf, len);
+    return read_pieces(f, &pieces, deadline);
+}
+
+ssize_t gust_file_readv(gust_file *f, const struct iovec *iov, int count, gust_time deadline)
+{
+    gust__pieces pieces;
+    int error = gust__pieces_init(&pieces, iov, count);
+    return error ? error : read_pieces(f, &pieces, deadline);
+}
+
+ssize_t gust_file_write(gust_file *f, const void *buf, size_t len, gust_time deadline)
+{
+    gust__pieces pieces = gust__pieces_one(buf, len);
+    return write_pieces(f, &pieces, deadline);
+}
+
+ssize_t gust_file_writev(gust_file *f, const struct iovec *iov, int count, gust_time deadline)
+{
+    gust__pieces pieces;
+    int error = gust__pieces_init(&pieces, iov, count);
+    return error ? error : write_pieces(f, &pieces, deadline);
 }
 
 /* SEEK_END and SEEK_DATA may ask a server or the disk. */
@@ -152,29 +174,58 @@ static int check_offset(const gust_file *f, int64_t offset)
     return f->stream ? -ESPIPE : 0;
 }
 
-ssize_t gust_file_pread(gust_file *f, void *buf, size_t len, int64_t offset, gust_time deadline)
+static ssize_t pread_pieces(gust_file *f, const gust__pieces *pieces, int64_t offset,
+                            gust_time deadline)
 {
     int error = check_offset(f, offset);
-    if (!error && len > 0)
+    if (!error && !gust__pieces_empty(pieces))
         error = gust__file_enter(f);
-    if (error || len == 0)
+    if (error || gust__pieces_empty(pieces))
         return error;
-    ssize_t n = disk_read(f, buf, len, offset, deadline);
+    ssize_t n = disk_read(f, pieces, offset, deadline);
     gust__file_leave(f);
     return n;
 }
 
-ssize_t gust_file_pwrite(gust_file *f, const void *buf, size_t len, int64_t offset,
-                         gust_time deadline)
+static ssize_t pwrite_pieces(gust_file *f, gust__pieces *pieces, int64_t offset, gust_time deadline)
 {
     int error = check_offset(f, offset);
     if (!error)
         error = gust__file_enter(f);
     if (error)
         return error;
-    ssize_t n = disk_write(f, buf, len, offset, deadline);
+    ssize_t n = disk_write(f, pieces, offset, deadline);
     gust__file_leave(f);
     return n;
+}
+
+ssize_t gust_file_pread(gust_file *f, void *buf, size_t len, int64_t offset, gust_time deadline)
+{
+    const gust__pieces pieces = gust__pieces_one(buf, len);
+    return pread_pieces(f, &pieces, offset, deadline);
+}
+
+ssize_t gust_file_preadv(gust_file *f, const struct iovec *iov, int count, int64_t offset,
+                         gust_time deadline)
+{
+    gust__pieces pieces;
+    int error = gust__pieces_init(&pieces, iov, count);
+    return error ? error : pread_pieces(f, &pieces, offset, deadline);
+}
+
+ssize_t gust_file_pwrite(gust_file *f, const void *buf, size_t len, int64_t offset,
+                         gust_time deadline)
+{
+    gust__pieces pieces = gust__pieces_one(buf, len);
+    return pwrite_pieces(f, &pieces, offset, deadline);
+}
+
+ssize_t gust_file_pwritev(gust_file *f, const struct iovec *iov, int count, int64_t offset,
+                          gust_time deadline)
+{
+    gust__pieces pieces;
+    int error = gust__pieces_init(&pieces, iov, count);
+    return error ? error : pwrite_pieces(f, &pieces, offset, deadline);
 }
 
 /* --- The rest ------------------------------------------------------------------------ */

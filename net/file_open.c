@@ -6,7 +6,6 @@
  * in a blocking section it could not be called off at all.  So everything is opened
  * without waiting, and for a FIFO's other side we look again and again. */
 #include <errno.h>
-#include <gust/timer.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/vfs.h>
@@ -15,20 +14,10 @@
 #include "core/inject.h"
 #include "core/waitq.h"
 #include "net/file.h"
-
-#define LOOK_MIN GUST_MS
-#define LOOK_MAX (20 * GUST_MS)
+#include "net/pause.h"
 
 /* Not in the headers of every libc: linux/magic.h. */
 #define PIPE_FS 0x50495045
-
-/* The time of the next look, each a little later than the one before. */
-static gust_time next_look(int64_t *pause_ns, gust_time deadline)
-{
-    gust_time when = gust_after(*pause_ns);
-    *pause_ns = *pause_ns * 2 < LOOK_MAX ? *pause_ns * 2 : LOOK_MAX;
-    return when < deadline ? when : deadline;
-}
 
 /* --- Without waiting --------------------------------------------------------- */
 
@@ -53,14 +42,14 @@ static int open_fd(const char *path, int flags, mode_t mode, gust_time deadline)
                                 .flags = flags | O_CLOEXEC | O_NONBLOCK,
                                 .mode = mode};
     const bool wait = !(flags & O_NONBLOCK) && deadline != GUST_NOW;
-    int64_t pause_ns = LOOK_MIN;
+    int64_t pause_ns = PAUSE_MIN;
     for (;;) {
         int fd = gust__file_do(&req, deadline);
         if (fd >= 0 || !wait)
             return fd;
         int error = open_error(path, fd, deadline);
         if (!error)
-            error = gust_sleep_until(next_look(&pause_ns, deadline));
+            error = gust_sleep_until(pause_end(&pause_ns, deadline));
         if (error)
             return error;
     }
@@ -137,9 +126,9 @@ static bool has_writer(const gust_file *f, int spare_pipe)
 
 static int look_for_writer(gust_file *f, int spare_pipe, gust_time deadline)
 {
-    int64_t pause_ns = LOOK_MIN;
+    int64_t pause_ns = PAUSE_MIN;
     while (!has_writer(f, spare_pipe)) {
-        gust_time when = next_look(&pause_ns, deadline);
+        gust_time when = pause_end(&pause_ns, deadline);
         int error = gust__stream_wait(f, FILE_READ, when);
         if (error != -ETIMEDOUT) /* readable: it was here, and may have gone again */
             return error;
@@ -152,7 +141,7 @@ static int look_for_writer(gust_file *f, int spare_pipe, gust_time deadline)
 static int await_writer(gust_file *f, gust_time deadline)
 {
     int spare[2];
-    if (pipe2(spare, O_CLOEXEC | O_NONBLOCK) < 0)
+    if (gust__inject(INJECT_PIPE) || pipe2(spare, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
     int error = look_for_writer(f, spare[1], deadline);
     close(spare[0]);

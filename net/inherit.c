@@ -10,6 +10,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "net/packet.h"
+#include "net/socket.h"
 
 static int socket_option(int fd, int name, int *ret_value)
 {
@@ -45,9 +46,8 @@ static int check(int fd, int type, int other_type, bool listening)
 
 int gust__listener_inherit(int fd, int type, gust_listener **ret_listener)
 {
-    const int on = 1;
     /* Refused where it has no meaning. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     return gust__listener_new(fd, type, NULL, ret_listener);
 }
 

@@ -24,6 +24,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "net/proxy_gate.h"
+#include "net/socket.h"
 #include "net/tcp_options.h"
 
 #define QUEUE_PAUSE 256
@@ -285,18 +286,13 @@ void gust_listener_use_tls(gust_listener *l, gust_tls_config *config)
 
 /* --- Making -------------------------------------------------------------- */
 
-static int set_option(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
-
 static int bind_and_listen(int fd, const gust_addr *addr, const gust_listen_options *options)
 {
-    int error = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int error = socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (!error && options->reuse_port)
-        error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        error = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (!error && addr->any.sa_family == AF_INET6)
-        error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6only);
+        error = socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6only);
     if (!error)
         error = gust__tcp_setup(fd, options->tcp);
     if (error)
@@ -320,16 +316,13 @@ static int socket_listen(const gust_addr *addr, const gust_listen_options *optio
     return fd;
 }
 
-/* Where the kernel has no IPv6, "every address" is every IPv4 address. */
 static int socket_listen_anywhere(const gust_addr *addr, const gust_listen_options *options)
 {
     int fd = socket_listen(addr, options);
-    if (fd != -EAFNOSUPPORT || addr->any.sa_family != AF_INET6 || options->v6only ||
-        !IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr))
-        return fd;
-    gust_addr v4 = {.v4 = {.sin_family = AF_INET, .sin_port = addr->v6.sin6_port},
-                    .len = sizeof v4.v4};
-    return socket_listen(&v4, options);
+    gust_addr v4;
+    if (fd == -EAFNOSUPPORT && !options->v6only && addr_v4_anywhere(addr, &v4))
+        return socket_listen(&v4, options);
+    return fd;
 }
 
 int gust__listener_new(int fd, int type, gust__unix_path *path, gust_listener **ret_listener)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/inject.h"
+#include "net/closable.h"
 #include "net/control.h"
 
 /* --- Making and freeing ------------------------------------------------------ */
@@ -108,22 +109,7 @@ bool gust__packet_closing(gust_packet *p)
 
 int gust__packet_op_wait(gust_packet *p, gust__packet_side *side, gust__op *op, gust_time deadline)
 {
-    gust__lock_take(&p->lock, RANK_CONN);
-    bool closing = p->closing;
-    if (!closing)
-        side->op = op;
-    gust__lock_drop(&p->lock);
-    if (closing)
-        return -EBADF;
-
-    int res = gust__op_wait(op, &side->deadline, deadline);
-
-    gust__lock_take(&p->lock, RANK_CONN);
-    side->op = NULL;
-    closing = p->closing;
-    gust__lock_drop(&p->lock);
-    /* If not by a closer it was cancelled by the goroutine's context. */
-    return res == -ECANCELED && closing ? -EBADF : res;
+    return gust__closable_wait(&p->lock, &p->closing, &side->op, op, &side->deadline, deadline);
 }
 
 /* --- What is known of the socket --------------------------------------------- */
@@ -137,17 +123,10 @@ int gust_packet_shutdown(gust_packet *p, int how)
     return error;
 }
 
-typedef int name_fn(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
-
-static void read_addr(const gust_packet *const_packet, name_fn *name, gust_addr *ret_addr)
+static void read_addr(const gust_packet *const_packet, gust__name_fn *name, gust_addr *ret_addr)
 {
     gust_packet *p = (gust_packet *)const_packet;
-    gust_addr addr = {.len = sizeof addr.un};
-    gust__lock_take(&p->lock, RANK_CONN);
-    if (p->closing || name(p->fd.fd, &addr.any, &addr.len) < 0)
-        addr = (gust_addr){.len = 0};
-    gust__lock_drop(&p->lock);
-    *ret_addr = addr;
+    gust__closable_addr(&p->lock, &p->closing, &p->fd, name, ret_addr);
 }
 
 void gust_packet_local_addr(const gust_packet *p, gust_addr *ret_addr)

@@ -7,14 +7,10 @@
 #include <errno.h>
 
 #include "net/control.h"
+#include "net/min_size.h"
 #include "net/packet.h"
 
 /* --- One --------------------------------------------------------------------- */
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* TRUNC: the kernel tells how long a message was that did not fit. */
 static void prepare(struct msghdr *msg, struct iovec *iov, gust_message *m)

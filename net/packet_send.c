@@ -13,9 +13,7 @@
 
 #include "net/control.h"
 #include "net/packet.h"
-
-#define PAUSE_MIN GUST_MS
-#define PAUSE_MAX (20 * GUST_MS)
+#include "net/pause.h"
 
 static void prepare(struct msghdr *msg, struct iovec *iov, const gust_message *m)
 {
@@ -72,12 +70,10 @@ static int try_again_and_again(gust_packet *p, const gust_message *m, gust_time 
         error = wait_refused(gust_context_current(), deadline);
         if (error)
             return error;
-        gust_time when = gust_after(pause);
         error = m->addr.len == 0 ? wait_writable(p, deadline)
-                                 : pause_until(p, when < deadline ? when : deadline);
+                                 : pause_until(p, pause_end(&pause, deadline));
         if (error)
             return error;
-        pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
     }
     return error;
 }

@@ -19,6 +19,7 @@
 
 #include "core/inject.h"
 #include "net/conn.h"
+#include "net/listener.h"
 
 #define PENDING_MAX 1024
 #define READY_MAX 128

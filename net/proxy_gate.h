@@ -24,7 +24,4 @@ void gust__proxy_gate_free(gust__proxy_gate *gate);
 /* Any goroutine that has a reference to the listener. */
 void gust__proxy_gate_stats(const gust__proxy_gate *gate, gust_proxy_stats *ret_stats);
 
-/* In listener.c: the next connection as the kernel gives it. */
-int gust__listener_take(gust_listener *l, gust_time deadline, gust_conn **ret_conn);
-
 #endif

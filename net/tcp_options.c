@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 
 #include "net/conn.h"
+#include "net/socket.h"
 
 #define KEEPALIVE_DEFAULT (15 * GUST_SEC)
 #define FAST_OPEN_QUEUE 256 /* connections that have sent data and are not yet complete */
@@ -13,11 +14,6 @@
 #define DSCP_SHIFT 2 /* below it are the bits of congestion notification */
 
 static const gust_tcp_options defaults;
-
-static int set_int(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
 
 /* Rounded up, since 0 would mean something else. */
 static int in_units(int64_t ns, int64_t unit)
@@ -34,27 +30,27 @@ static int set_keepalive(int fd, const gust_tcp_keepalive *k)
         return -EINVAL;
     int64_t idle = k->idle_ns ? k->idle_ns : KEEPALIVE_DEFAULT;
     int64_t interval = k->interval_ns ? k->interval_ns : KEEPALIVE_DEFAULT;
-    int error = set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, in_units(idle, GUST_SEC));
+    int error = socket_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, in_units(idle, GUST_SEC));
     if (!error)
-        error = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, in_units(interval, GUST_SEC));
+        error = socket_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, in_units(interval, GUST_SEC));
     if (!error && k->count)
-        error = set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, k->count);
-    return error ? error : set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        error = socket_set(fd, IPPROTO_TCP, TCP_KEEPCNT, k->count);
+    return error ? error : socket_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 static int set_user_timeout(int fd, int64_t ns)
 {
     if (ns < 0)
         return -EINVAL;
-    return set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, in_units(ns, GUST_MS));
+    return socket_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, in_units(ns, GUST_MS));
 }
 
 static int set_buffers(int fd, int receive, int send)
 {
     if (receive < 0 || send < 0)
         return -EINVAL;
-    int error = receive ? set_int(fd, SOL_SOCKET, SO_RCVBUF, receive) : 0;
-    return error || !send ? error : set_int(fd, SOL_SOCKET, SO_SNDBUF, send);
+    int error = receive ? socket_set(fd, SOL_SOCKET, SO_RCVBUF, receive) : 0;
+    return error || !send ? error : socket_set(fd, SOL_SOCKET, SO_SNDBUF, send);
 }
 
 /* An IPv6 socket may carry IPv4, whose packets have the other option. */
@@ -66,14 +62,15 @@ static int set_dscp(int fd, int dscp)
         return -EINVAL;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0)
         return -errno;
-    int error = family == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, dscp << DSCP_SHIFT) : 0;
-    return error ? error : set_int(fd, IPPROTO_IP, IP_TOS, dscp << DSCP_SHIFT);
+    int error =
+        family == AF_INET6 ? socket_set(fd, IPPROTO_IPV6, IPV6_TCLASS, dscp << DSCP_SHIFT) : 0;
+    return error ? error : socket_set(fd, IPPROTO_IP, IP_TOS, dscp << DSCP_SHIFT);
 }
 
 int gust__tcp_setup(int fd, const gust_tcp_options *options)
 {
     const gust_tcp_options *o = options ? options : &defaults;
-    int error = o->delay ? 0 : set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    int error = o->delay ? 0 : socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (!error && !o->no_keepalive)
         error = set_keepalive(fd, &o->keepalive);
     if (!error && o->user_timeout_ns)
@@ -86,15 +83,15 @@ int gust__tcp_setup(int fd, const gust_tcp_options *options)
 void gust__tcp_setup_listener(int fd, const gust_tcp_options *options, int64_t defer_accept_ns)
 {
     if (options && options->fast_open)
-        (void)set_int(fd, IPPROTO_TCP, TCP_FASTOPEN, FAST_OPEN_QUEUE);
+        (void)socket_set(fd, IPPROTO_TCP, TCP_FASTOPEN, FAST_OPEN_QUEUE);
     if (defer_accept_ns > 0)
-        (void)set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, in_units(defer_accept_ns, GUST_SEC));
+        (void)socket_set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, in_units(defer_accept_ns, GUST_SEC));
 }
 
 void gust__tcp_setup_dial(int fd, const gust_tcp_options *options)
 {
     if (options && options->fast_open)
-        (void)set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+        (void)socket_set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
 }
 
 /* --- On a connection ----------------------------------------------------- */
@@ -112,13 +109,13 @@ void gust__tcp_setup_dial(int fd, const gust_tcp_options *options)
 
 int gust_conn_set_nodelay(gust_conn *c, bool on)
 {
-    ON_CONN(c, set_int(c->fd.fd, IPPROTO_TCP, TCP_NODELAY, on));
+    ON_CONN(c, socket_set(c->fd.fd, IPPROTO_TCP, TCP_NODELAY, on));
 }
 
 int gust_conn_set_keepalive(gust_conn *c, const gust_tcp_keepalive *keepalive)
 {
     ON_CONN(c, keepalive ? set_keepalive(c->fd.fd, keepalive)
-                         : set_int(c->fd.fd, SOL_SOCKET, SO_KEEPALIVE, 0));
+                         : socket_set(c->fd.fd, SOL_SOCKET, SO_KEEPALIVE, 0));
 }
 
 static int set_linger_locked(gust_conn *c, int seconds)
@@ -142,7 +139,7 @@ int gust_conn_set_user_timeout(gust_conn *c, int64_t ns)
 
 int gust_conn_set_quickack(gust_conn *c, bool on)
 {
-    ON_CONN(c, set_int(c->fd.fd, IPPROTO_TCP, TCP_QUICKACK, on));
+    ON_CONN(c, socket_set(c->fd.fd, IPPROTO_TCP, TCP_QUICKACK, on));
 }
 
 int gust_conn_set_buffers(gust_conn *c, int receive, int send)

@@ -6,16 +6,12 @@
 #include <unistd.h>
 
 #include "net/packet.h"
-
-static int set_option(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
+#include "net/socket.h"
 
 /* Sets an option if it was asked for. */
 static int set_if(bool wanted, int fd, int level, int name, int value)
 {
-    return wanted ? set_option(fd, level, name, value) : 0;
+    return wanted ? socket_set(fd, level, name, value) : 0;
 }
 
 static int set_general(int fd, const gust_udp_options *o)
@@ -45,7 +41,7 @@ static int set_v4(int fd, const gust_udp_options *o)
 
 static int set_v6(int fd, const gust_udp_options *o)
 {
-    int error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only);
+    int error = socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only);
     if (!error)
         error = set_if(o->multicast_interface > 0, fd, IPPROTO_IPV6, IPV6_MULTICAST_IF,
                        (int)o->multicast_interface);
@@ -86,13 +82,9 @@ int gust_udp_bind(const gust_addr *local, const gust_udp_options *options, gust_
     GUST__CALL();
     const gust_udp_options *o = options ? options : &defaults;
     int fd = udp_socket(local, NULL, o);
-    /* Where the kernel has no IPv6, "every address" is every IPv4 address. */
-    if (fd == -EAFNOSUPPORT && local->any.sa_family == AF_INET6 && !o->v6only &&
-        IN6_IS_ADDR_UNSPECIFIED(&local->v6.sin6_addr)) {
-        gust_addr v4 = {.v4 = {.sin_family = AF_INET, .sin_port = local->v6.sin6_port},
-                        .len = sizeof v4.v4};
+    gust_addr v4;
+    if (fd == -EAFNOSUPPORT && !o->v6only && addr_v4_anywhere(local, &v4))
         fd = udp_socket(&v4, NULL, o);
-    }
     return fd < 0 ? fd : gust__packet_adopt(fd, false, NULL, ret_packet);
 }
 

@@ -2,17 +2,14 @@
 #include <gust/unix.h>
 
 #include <errno.h>
-#include <gust/timer.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/waitq.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/pause.h"
 #include "net/unix_dial.h"
-
-#define PAUSE_MIN GUST_MS
-#define PAUSE_MAX (20 * GUST_MS)
 
 /* --- Listening --------------------------------------------------------------- */
 
@@ -66,11 +63,6 @@ int gust_listen(const gust_addr *addr, gust_listener **ret_listener)
 
 /* --- Connecting -------------------------------------------------------------- */
 
-static gust_time earlier(gust_time a, gust_time b)
-{
-    return a < b ? a : b;
-}
-
 /* The socket does not block, and connect(2) of a Unix socket is over when it returns:
  * EAGAIN means that it has not begun. */
 static int connect_until(int fd, const gust_addr *addr, gust_time deadline)
@@ -81,10 +73,9 @@ static int connect_until(int fd, const gust_addr *addr, gust_time deadline)
             return -errno;
         int error = wait_refused(gust_context_current(), deadline);
         if (!error)
-            error = gust_sleep_until(earlier(deadline, gust_after(pause)));
+            error = gust_sleep_until(pause_end(&pause, deadline));
         if (error)
             return error;
-        pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
     }
     return 0;
 }

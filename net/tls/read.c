@@ -7,12 +7,8 @@
 #include <string.h>
 
 #include "core/inject.h"
+#include "net/min_size.h"
 #include "net/tls/tls.h"
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* --- From the wire ----------------------------------------------------------- */
 

@@ -68,9 +68,10 @@ static void check_errors(void)
 {
     char byte;
     struct statx st;
+    const struct iovec one = {.iov_base = &byte, .iov_len = 1};
     gust__file_req reqs[] = {
-        {.what = GUST__FILE_READ, .fd = -1, .buf = &byte, .len = 1},
-        {.what = GUST__FILE_WRITE, .fd = -1, .buf = &byte, .len = 1},
+        {.what = GUST__FILE_READ, .fd = -1, .iov = &one, .iov_count = 1},
+        {.what = GUST__FILE_WRITE, .fd = -1, .iov = &one, .iov_count = 1},
         {.what = GUST__FILE_SYNC, .fd = -1},
         {.what = GUST__FILE_STAT, .fd = -1, .path = "", .flags = AT_EMPTY_PATH, .stat = &st},
         {.what = GUST__FILE_TRUNCATE, .fd = -1, .offset = 1},
@@ -90,17 +91,18 @@ static void check_offsets(void)
 {
     char buf[8] = "";
     int fd = memory_file("abcdef");
+    struct iovec iov = {.iov_base = buf, .iov_len = sizeof buf};
     gust__file_req req = {
-        .what = GUST__FILE_READ, .fd = fd, .buf = buf, .len = sizeof buf, .offset = 4};
+        .what = GUST__FILE_READ, .fd = fd, .iov = &iov, .iov_count = 1, .offset = 4};
     CHECK_EQ(gust__file_do(&req, SOON), 2);
     CHECK(memcmp(buf, "ef", 2) == 0);
     CHECK_EQ(lseek(fd, 1, SEEK_SET), 1);
     req.offset = -1;
-    req.len = 2;
+    iov.iov_len = 2;
     CHECK_EQ(gust__file_do(&req, SOON), 2);
     CHECK(memcmp(buf, "bc", 2) == 0);
     CHECK_EQ(lseek(fd, 0, SEEK_CUR), 3);
-    req = (gust__file_req){.what = GUST__FILE_WRITE, .fd = fd, .buf = buf, .len = 2, .offset = -1};
+    req.what = GUST__FILE_WRITE;
     CHECK_EQ(gust__file_do(&req, SOON), 2);
     CHECK_EQ(pread(fd, buf, 6, 0), 6);
     CHECK(memcmp(buf, "abcbcf", 6) == 0);
@@ -110,6 +112,31 @@ static void check_offsets(void)
 Test(file_op, no_offset_is_where_the_descriptor_stands)
 {
     run_twice(check_offsets);
+}
+
+static void check_pieces(void)
+{
+    char head[3] = "", tail[8] = "";
+    int fd = memory_file("abcdef");
+    const struct iovec iov[] = {{head, 2}, {NULL, 0}, {tail, sizeof tail}};
+    gust__file_req req = {.what = GUST__FILE_READ, .fd = fd, .iov = iov, .iov_count = 3};
+    req.offset = 1;
+    CHECK_EQ(gust__file_do(&req, SOON), 5);
+    CHECK(memcmp(head, "bc", 2) == 0 && memcmp(tail, "def", 3) == 0);
+    CHECK_EQ(lseek(fd, 4, SEEK_SET), 4);
+    req.offset = -1;
+    CHECK_EQ(gust__file_do(&req, SOON), 2);
+    CHECK(memcmp(head, "ef", 2) == 0);
+    req.what = GUST__FILE_WRITE;
+    CHECK_EQ(gust__file_do(&req, SOON), 2 + sizeof tail);
+    CHECK_EQ(pread(fd, tail, 5, 6), 5);
+    CHECK(memcmp(tail, "efdef", 5) == 0);
+    close(fd);
+}
+
+Test(file_op, pieces_are_taken_in_their_order)
+{
+    run_twice(check_pieces);
 }
 
 /* --- Refusals ------------------------------------------------------------------------- */

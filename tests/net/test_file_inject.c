@@ -79,6 +79,30 @@ Test(file_inject, nonsense_is_not_taken_for_ignorance)
     test_run(ask_nonsense, NULL);
 }
 
+/* --- Pipes ---------------------------------------------------------------------------- */
+
+/* To see whether a FIFO has a writer takes a pipe. */
+static int open_without_pipe(void *arg)
+{
+    gust_file *f = NULL;
+    size_t fds = fd_count();
+    (void)arg;
+    gust__inject_arm(INJECT_PIPE, 1, 1);
+    CHECK_EQ(gust_file_open(in_dir("fifo"), O_RDONLY, 0, SOON, &f), -EMFILE);
+    CHECK_EQ(gust__inject_disarm(), 1);
+    CHECK(!f);
+    AWAIT_SOON(fd_count() == fds);
+    return 0;
+}
+
+Test(file_inject, a_pipe_may_be_refused_to_an_open)
+{
+    dir_make();
+    CHECK_EQ(mkfifo(in_dir("fifo"), 0600), 0);
+    test_run(open_without_pipe, NULL);
+    dir_remove();
+}
+
 /* --- Memory --------------------------------------------------------------------------- */
 
 static int files_main(void *arg)

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <gust/base.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,6 +65,21 @@ ssize_t gust_file_pread(gust_file *f, void *buf, size_t len, int64_t offset, gus
 ssize_t gust_file_write(gust_file *f, const void *buf, size_t len, gust_time deadline);
 ssize_t gust_file_pwrite(gust_file *f, const void *buf, size_t len, int64_t offset,
                          gust_time deadline);
+
+/* The same with `count` pieces of memory, filled or written from front to back as if
+ * they were one.  A read takes as many pieces as the kernel at once (IOV_MAX, 1024; those
+ * of no bytes in front do not count), and so may be short; a write writes them all,
+ * though what others write may get between them if there are more.  On a stream of
+ * records (a terminal, a device) each piece may be one.  The array is the caller's,
+ * and unchanged.
+ * Errors: the same; -EINVAL also if count is negative, or there are more than SSIZE_MAX
+ * bytes. */
+ssize_t gust_file_readv(gust_file *f, const struct iovec *iov, int count, gust_time deadline);
+ssize_t gust_file_preadv(gust_file *f, const struct iovec *iov, int count, int64_t offset,
+                         gust_time deadline);
+ssize_t gust_file_writev(gust_file *f, const struct iovec *iov, int count, gust_time deadline);
+ssize_t gust_file_pwritev(gust_file *f, const struct iovec *iov, int count, int64_t offset,
+                          gust_time deadline);
 
 /* Moves the position as lseek(2); returns the new one.  Errors: -EINVAL, -ESPIPE,
  * -EOVERFLOW, -EBADF; -ETIMEDOUT, -EAGAIN, -ECANCELED if somebody else is using it so long. */
