@@ -122,9 +122,10 @@ struct gust_conn {
                        have ended behind descriptors */
     int wr_error;   /* of a send; stays */
     /* Not under the lock, and so not in one word with the above, which the compiler
-     * reads in one go: the reader's two, and the writer's. */
+     * reads in one go: the reader's three, and the writer's. */
     bool drained;     /* the last receive was short: the socket is probably empty */
     bool filled;      /* the last receive filled its buffer: more is probably there */
+    bool large;       /* what comes is mostly larger than a poller's buffer */
     uint8_t zerocopy; /* gust__zerocopy */
     gust__conn_park park;
 };

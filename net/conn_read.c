@@ -7,9 +7,11 @@
  *
  * Large messages: a picked buffer that comes full is usually the head of something
  * longer, so what has arrived with it is added at once, and is handed out as one
- * piece.  After a receive that filled its buffer the next fill tries, without
- * waiting, to get a large piece. */
+ * piece.  The next fill then waits for readiness alone, and receives into a large
+ * buffer of our own, until less comes than a poller's holds.  After a receive that
+ * filled its buffer it tries that without waiting. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,9 +21,9 @@
 #include "net/min_size.h"
 
 #define OWN_BUF_MIN ((size_t)16 << 10)
-#define LARGE_BUF ((size_t)64 << 10)
-#define RECV_MAX ((size_t)1 << 30) /* an operation's result is an int32_t */
-#define VIEW_MAX ((size_t)1 << 31) /* the reader's sizes are uint32_t */
+#define LARGE_BUF ((size_t)96 << 10) /* malloc maps what is larger than 128 KiB */
+#define RECV_MAX ((size_t)1 << 30)   /* an operation's result is an int32_t */
+#define VIEW_MAX ((size_t)1 << 31)   /* the reader's sizes are uint32_t */
 
 /* --- The view ------------------------------------------------------------ */
 
@@ -224,8 +226,36 @@ static ssize_t fill_picked(gust_conn *c, size_t max_view, gust_time deadline)
     ssize_t n = receive(c, &op, GUST__BUF_SIZE, deadline);
     if (n > 0)
         gust__conn_picked(c, op.picked, n);
-    if (n == GUST__BUF_SIZE && max_view > GUST__BUF_SIZE)
+    if (n == GUST__BUF_SIZE && max_view > GUST__BUF_SIZE) {
         n += (ssize_t)take_rest(c, max_view);
+        c->large = n > GUST__BUF_SIZE;
+    }
+    return n;
+}
+
+/* Waits until there is something to receive; returns the events. */
+static int wait_readable(gust_conn *c, gust_time deadline)
+{
+    gust__op op = {.code = GUST__OP_POLL, .fd = &c->fd, .events = POLLIN};
+    if (c->rd.error)
+        return POLLERR;
+    if (c->drained)
+        op.flags |= GUST__OP_DRAINED;
+    return gust__conn_op_wait(c, &c->rd.op, &op, &c->rd_deadline, deadline);
+}
+
+/* An error that is no byte and no end may have nothing to do with receiving: then the
+ * receive is what waits. */
+static ssize_t fill_large(gust_conn *c, size_t max_view, gust_time deadline)
+{
+    const size_t cap = min_size(LARGE_BUF, max_view);
+    int events = wait_readable(c, deadline);
+    if (events < 0)
+        return events;
+    ssize_t n = events & POLLIN ? fill_heap(c, cap, GUST_NOW) : -EAGAIN;
+    if (n == -EAGAIN)
+        n = fill_heap(c, cap, deadline);
+    c->large = n > GUST__BUF_SIZE;
     return n;
 }
 
@@ -240,6 +270,8 @@ static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
         c->filled = false;
         c->drained = true;
     }
+    if (c->large)
+        return fill_large(c, max_view, deadline);
     ssize_t n = fill_picked(c, max_view, deadline);
     /* The poller has no buffer left: wait with one of our own. */
     return n == -ENOBUFS ? fill_heap(c, min_size(OWN_BUF_MIN, max_view), deadline) : n;

@@ -308,7 +308,15 @@ NetTest(conn, a_large_message_is_filled_in_one_piece)
         stream_check(gust_conn_view(b).data, sizeof message, 0);
         gust_conn_consume(b, sizeof message);
         CHECK(holds_no_buffer(b));
+        CHECK(b->large);
     }
+    /* Who waits for the next one has no buffer for it before it comes. */
+    go(fill_one, gust_conn_ref(b));
+    AWAIT_SOON(is_reading(b));
+    CHECK(holds_no_buffer(b));
+    CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+    AWAIT_SOON(gust_num_goroutines() == 1);
+    CHECK(!b->large);
     /* No more than the caller wants, nor where there is no more. */
     CHECK_EQ(gust_conn_write(a, message, 8192 + 4096, SOON), 8192 + 4096);
     AWAIT_SOON(bytes_there(b) == 8192 + 4096);
