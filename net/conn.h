@@ -234,7 +234,7 @@ int gust__conn_wait_room_locked(gust_conn *c, size_t len, gust_time deadline);
 int gust__conn_wait_sent_locked(gust_conn *c, gust_time deadline, bool steadfast);
 
 /* A write above a block, by the writer: from the caller's memory. */
-int gust__conn_write_large_locked(gust_conn *c, const struct iovec *iov, int count,
+int gust__conn_write_large_locked(gust_conn *c, const struct iovec *iov, int count, size_t total,
                                   gust_time deadline);
 
 /* Sends what is buffered and waits for its end.  By the writer.
@@ -265,9 +265,9 @@ static inline size_t conn_filled(const gust_conn *c)
 /* For tests: peers on this machine count as others, and near. */
 extern bool gust__zerocopy_everywhere;
 
-/* How many bytes one operation of a large write may have: `max`, or less if they can
- * be sent without a copy. */
-size_t gust__conn_zerocopy_limit(gust_conn *c, size_t max);
+/* How many bytes one operation of a write of `total` bytes may have: `max`, or less if
+ * they can be sent without a copy. */
+size_t gust__conn_zerocopy_limit(gust_conn *c, size_t total, size_t max);
 
 /* The flag for a send of so many bytes, and what to make of it when it is done. */
 uint8_t gust__conn_zerocopy_flag(const gust_conn *c, size_t bytes);

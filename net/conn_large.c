@@ -52,12 +52,11 @@ static void rest_drop(struct rest *r, size_t n)
 }
 
 /* Sends all of it; with no lock held, but `busy` set. */
-static int rest_send(gust_conn *c, struct rest *r, gust_time deadline)
+static int rest_send(gust_conn *c, struct rest *r, size_t bytes_max, gust_time deadline)
 {
     struct iovec pieces[DIRECT_PIECES_MAX];
     while (r->head_len > 0 || r->count > 0) {
         size_t bytes;
-        size_t bytes_max = gust__conn_zerocopy_limit(c, DIRECT_BYTES_MAX);
         struct msghdr msg = {.msg_iov = pieces,
                              .msg_iovlen = rest_gather(r, pieces, bytes_max, &bytes)};
         uint8_t flag = gust__conn_zerocopy_flag(c, bytes);
@@ -86,7 +85,7 @@ static int wait_idle_locked(gust_conn *c, gust_time deadline)
     return error;
 }
 
-int gust__conn_write_large_locked(gust_conn *c, const struct iovec *iov, int count,
+int gust__conn_write_large_locked(gust_conn *c, const struct iovec *iov, int count, size_t total,
                                   gust_time deadline)
 {
     /* Without waiting it cannot be known that all of it will go. */
@@ -102,7 +101,8 @@ int gust__conn_write_large_locked(gust_conn *c, const struct iovec *iov, int cou
     rest_drop(&r, 0); /* leading pieces of no bytes */
     wr->busy = true;
     gust__lock_drop(&c->lock);
-    error = rest_send(c, &r, deadline);
+    error = rest_send(c, &r, gust__conn_zerocopy_limit(c, r.head_len + total, DIRECT_BYTES_MAX),
+                      deadline);
     gust__lock_take(&c->lock, RANK_CONN);
     wr->busy = false;
     gust__conn_drop_filling_locked(c);

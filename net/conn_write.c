@@ -233,7 +233,7 @@ static int write_locked(gust_conn *c, const struct iovec *iov, int count, size_t
     if (error)
         return error;
     if (total > GUST_CONN_WBUF)
-        return gust__conn_write_large_locked(c, iov, count, deadline);
+        return gust__conn_write_large_locked(c, iov, count, total, deadline);
     error = gust__conn_wait_room_locked(c, total, deadline);
     if (!error)
         error = append_locked(c, iov, count);
