@@ -29,7 +29,7 @@ static void pool_grow(void)
     block->next = pool.blocks;
     pool.blocks = block;
     for (int i = 0; i < DESCS_PER_BLOCK; i++) {
-        block->descs[i].next_free = pool.free_list;
+        block->descs[i].next = pool.free_list;
         pool.free_list = &block->descs[i];
     }
 }
@@ -41,7 +41,7 @@ gust__desc *gust__desc_new(int fd)
         pool_grow();
     gust__desc *d = pool.free_list;
     if (d)
-        pool.free_list = d->next_free;
+        pool.free_list = d->next;
     gust__lock_drop(&pool.lock);
     if (!d)
         return NULL;
@@ -52,7 +52,16 @@ gust__desc *gust__desc_new(int fd)
     return d;
 }
 
-/* It may still be on a poller's list, where it does no harm: with no events. */
+static void pool_put(gust__desc *d)
+{
+    gust__lock_take(&pool.lock, RANK_POLLER);
+    d->next = pool.free_list;
+    pool.free_list = d;
+    gust__lock_drop(&pool.lock);
+}
+
+/* If it is on a poller's list it stays there, without events and a descriptor, and is
+ * free once it is taken from there. */
 void gust__desc_free(gust__desc *d)
 {
     gust__lock_take(&d->lock, RANK_FD);
@@ -62,11 +71,10 @@ void gust__desc_free(gust__desc *d)
     d->ready = 0;
     d->events = 0;
     d->home = NULL;
+    bool queued = d->queued;
     gust__lock_drop(&d->lock);
-    gust__lock_take(&pool.lock, RANK_POLLER);
-    d->next_free = pool.free_list;
-    pool.free_list = d;
-    gust__lock_drop(&pool.lock);
+    if (!queued)
+        pool_put(d);
 }
 
 static void forget_home(gust__desc *d, const gust__epoll *p)
@@ -119,7 +127,7 @@ void gust__desc_report(gust__epoll *p, uint64_t tag, uint32_t events)
     gust__lock_drop(&d->lock);
 }
 
-gust__desc *gust__desc_next_reported(gust__epoll *p)
+static gust__desc *take_reported(gust__epoll *p)
 {
     if (!atomic_load_explicit(&p->reported, memory_order_relaxed))
         return NULL;
@@ -128,10 +136,20 @@ gust__desc *gust__desc_next_reported(gust__epoll *p)
     if (d)
         atomic_store_explicit(&p->reported, d->next, memory_order_relaxed);
     gust__lock_drop(&p->base.lock);
-    if (!d)
-        return NULL;
-    gust__lock_take(&d->lock, RANK_FD);
-    d->queued = false;
-    gust__lock_drop(&d->lock);
     return d;
+}
+
+gust__desc *gust__desc_next_reported(gust__epoll *p)
+{
+    gust__desc *d;
+    while ((d = take_reported(p))) {
+        gust__lock_take(&d->lock, RANK_FD);
+        d->queued = false;
+        bool is_free = d->fd < 0;
+        gust__lock_drop(&d->lock);
+        if (!is_free)
+            return d;
+        pool_put(d);
+    }
+    return NULL;
 }

@@ -28,17 +28,17 @@ struct gust__desc {
     uint16_t generation;     /* of this use of the record; part of what epoll carries */
     bool hung_up;            /* the peer sends no more: to read is never to wait */
     bool dispatching;        /* a multishot accept runs with the lock dropped */
-    bool queued;             /* on some poller's `reported` */
+    bool queued;             /* on some poller's `reported`, which has the use of `next` */
     uint8_t ready;           /* 1 << DIR_*: an event came while no op was parked */
     uint32_t events;         /* reported (EPOLLIN...) and not acted on */
     gust__epoll *home;       /* whose epoll instance it is in; NULL: none yet */
     gust__op *op[DIR_COUNT]; /* who is parked; a poll may be in both */
-    gust__desc *next;        /* on `reported`; also under that poller's lock */
-    gust__desc *next_free;   /* under the pool's lock */
+    gust__desc *next;        /* on `reported`, also under that poller's lock; or free,
+                                under the pool's */
 };
 
 /* Events taken from the kernel at once, and descriptors acted on by one reap. */
-#define EPOLL_EVENTS_MAX 128
+#define EPOLL_EVENTS_MAX 64
 
 static inline gust__epoll *gust__epoll_of(gust__poller *p)
 {
