@@ -73,7 +73,7 @@ Test(parked, a_wait_that_the_end_abandons_drops_its_context)
 
 #ifdef GUST_DEBUG
 
-enum { CROWD = 20, REFUSALS = 10 };
+enum { CROWD = 20, REFUSALS = 50 };
 
 static void wait_for_close(void *chan)
 {
@@ -90,7 +90,8 @@ static void use_up_goroutines(gust_chan *chan)
     CHECK_EQ(error, -ENOMEM);
 }
 
-/* Refused so many times, and started then: how long that takes is how often it is tried. */
+/* Refused so many times, and started then: how long that takes is how often it is tried.
+ * A few of the refusals may be for others, a thread above all. */
 static int short_of_memory_main(void *arg)
 {
     static struct receive all[CROWD];
@@ -107,7 +108,7 @@ static int short_of_memory_main(void *arg)
     gust_time begin = gust_now();
     for (int i = 0; i < CROWD; i++)
         CHECK_EQ(gust_waitgroup_wait(&all[i].over, SOON), 0);
-    CHECK(gust_now() - begin >= (REFUSALS - 1) * GUST_MS);
+    CHECK(gust_now() - begin >= REFUSALS / 4 * GUST_MS);
     CHECK_EQ(gust__inject_disarm(), REFUSALS);
     for (int i = 0; i < CROWD; i++) {
         CHECK_EQ(all[i].wait.op.res, 1);
