@@ -131,6 +131,7 @@ void gust__context_wait_end(gust_context *c, gust__context_wait *w)
     gust__lock_take(&c->lock, RANK_CONTEXT);
     if (w->linked)
         TAILQ_REMOVE(&c->waits, w, link);
+    w->linked = false;
     gust__lock_drop(&c->lock);
 }
 

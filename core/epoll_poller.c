@@ -18,6 +18,9 @@
 
 int gust__epoll_ctl(gust__epoll *p, int how, int fd, uint32_t events, uint64_t tag)
 {
+    /* Release: pairs with report(), for the kernel's order is none of C11's.  What the
+     * caller knows of the descriptor is known to who gets its events. */
+    atomic_fetch_add_explicit(&p->changes, 1, memory_order_release);
     struct epoll_event event = {.events = events, .data.u64 = tag};
     if (how == EPOLL_CTL_ADD && gust__inject(INJECT_EPOLL_ADD))
         return -errno;
@@ -133,6 +136,8 @@ void gust__epoll_buf_put(gust__buf *buf)
 
 static void report(gust__epoll *p, const struct epoll_event *events, int n)
 {
+    /* Acquire: pairs with gust__epoll_ctl. */
+    (void)atomic_load_explicit(&p->changes, memory_order_acquire);
     for (int i = 0; i < n; i++)
         if (events[i].data.u64 != WAKE_TAG)
             gust__desc_report(p, events[i].data.u64, events[i].events);

@@ -11,6 +11,7 @@ typedef struct gust__epoll {
     gust__poller base;
     int fd;                    /* the epoll instance */
     _Atomic uint32_t sleepers; /* threads that sleep in it, or are about to, or have just */
+    _Atomic uint32_t changes;  /* calls of epoll_ctl(2) for it */
     /* Descriptors with events that nobody has acted on, linked by desc->next.
      * Written under base.lock, read by anyone. */
     _Atomic(gust__desc *) reported;

@@ -43,8 +43,8 @@ struct gust__parked {
  * From a goroutine. */
 int gust__parked_start(gust__parked *p, const void *spawn_pc);
 
-/* Drops what the waits on `list` hold of their contexts, as gust__context_abandon.  The
- * pollers are closed. */
+/* Drops what the waits on `list` hold of their contexts, as gust__context_abandon, when
+ * nothing runs any more. */
 void gust__parked_abandon(gust__parked_list *list);
 
 #endif

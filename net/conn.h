@@ -265,9 +265,9 @@ static inline size_t conn_filled(const gust_conn *c)
 /* For tests: peers on this machine count as others, and near. */
 extern bool gust__zerocopy_everywhere;
 
-/* How many bytes one operation of a write of `total` bytes may have: `max`, or less if
- * they can be sent without a copy. */
-size_t gust__conn_zerocopy_limit(gust_conn *c, size_t total, size_t max);
+/* How many bytes one operation of a write that has `left` to send may have: `max`, or
+ * less if they can be sent without a copy. */
+size_t gust__conn_zerocopy_limit(gust_conn *c, size_t left, size_t max);
 
 /* The flag for a send of so many bytes, and what to make of it when it is done. */
 uint8_t gust__conn_zerocopy_flag(const gust_conn *c, size_t bytes);

@@ -43,7 +43,9 @@ static void op_again(gust__op *op, uint8_t flags)
     op->flags = flags;
     op->res = 0;
     op->picked = NULL;
+    op->over = false;
     op->cqes = 0;
+    op->notes = 0;
     op->home = NULL;
     atomic_store_explicit(&op->state, GUST__OP_IDLE, memory_order_relaxed);
 }

@@ -14,7 +14,8 @@ struct rest {
     size_t head_len;
     const struct iovec *iov;
     int count;
-    size_t off; /* how much of iov[0] is out */
+    size_t off;  /* how much of iov[0] is out */
+    size_t left; /* bytes, of all of it */
 };
 
 /* Lists as much of it as one operation takes; returns the number of pieces. */
@@ -41,6 +42,7 @@ static size_t rest_gather(const struct rest *r, struct iovec pieces[DIRECT_PIECE
 static void rest_drop(struct rest *r, size_t n)
 {
     size_t from_head = n < r->head_len ? n : r->head_len;
+    r->left -= n;
     r->head += from_head;
     r->head_len -= from_head;
     r->off += n - from_head;
@@ -52,11 +54,12 @@ static void rest_drop(struct rest *r, size_t n)
 }
 
 /* Sends all of it; with no lock held, but `busy` set. */
-static int rest_send(gust_conn *c, struct rest *r, size_t bytes_max, gust_time deadline)
+static int rest_send(gust_conn *c, struct rest *r, gust_time deadline)
 {
     struct iovec pieces[DIRECT_PIECES_MAX];
     while (r->head_len > 0 || r->count > 0) {
         size_t bytes;
+        size_t bytes_max = gust__conn_zerocopy_limit(c, r->left, DIRECT_BYTES_MAX);
         struct msghdr msg = {.msg_iov = pieces,
                              .msg_iovlen = rest_gather(r, pieces, bytes_max, &bytes)};
         uint8_t flag = gust__conn_zerocopy_flag(c, bytes);
@@ -97,12 +100,15 @@ int gust__conn_write_large_locked(gust_conn *c, const struct iovec *iov, int cou
     if (error)
         return error;
     gust__conn_writer *wr = c->wr;
-    struct rest r = {.head = wr->filling, .head_len = wr->filling_len, .iov = iov, .count = count};
+    struct rest r = {.head = wr->filling,
+                     .head_len = wr->filling_len,
+                     .iov = iov,
+                     .count = count,
+                     .left = wr->filling_len + total};
     rest_drop(&r, 0); /* leading pieces of no bytes */
     wr->busy = true;
     gust__lock_drop(&c->lock);
-    error = rest_send(c, &r, gust__conn_zerocopy_limit(c, r.head_len + total, DIRECT_BYTES_MAX),
-                      deadline);
+    error = rest_send(c, &r, deadline);
     gust__lock_take(&c->lock, RANK_CONN);
     wr->busy = false;
     gust__conn_drop_filling_locked(c);

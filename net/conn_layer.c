@@ -37,7 +37,7 @@ void gust__conn_give_back(gust_conn *c, size_t added, bool flush)
     GUST__CALL();
     gust__waiter *waiters = NULL;
     gust__lock_take(&c->lock, RANK_CONN);
-    gust__conn_writer *wr = c->wr;
+    gust__conn_writer *wr = c->wr, *at_rest;
     if (wr && wr->lent) {
         const bool over = c->wr_error || c->discard;
         wr->lent = false;
@@ -49,7 +49,9 @@ void gust__conn_give_back(gust_conn *c, size_t added, bool flush)
         else if (flush || wr->wanted)
             gust__conn_send_locked(c);
     }
+    at_rest = gust__conn_writer_rest_locked(c);
     gust__lock_drop(&c->lock);
+    gust__conn_writer_free(at_rest);
     gust__waiters_ready(waiters);
 }
 

@@ -152,7 +152,7 @@ static bool is_in_vain(gust_conn *c)
 }
 
 /* A cancellation, a deadline, a close: the next receive finds out about these itself.
- * Without a free buffer it shall not wait for one: the bytes are there.  An error of the
+ * Without a free buffer it shall not wait for one: the bytes may be there.  An error of the
  * socket, though, is reported once; the kernel's ETIMEDOUT is a dead peer's
  * (conn_deadline.c). */
 static void take_result(gust_conn *c, gust__op *op)

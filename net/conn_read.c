@@ -256,7 +256,7 @@ static ssize_t fill_large(gust_conn *c, size_t max_view, gust_time deadline)
     if (n == -EAGAIN)
         n = fill_heap(c, cap, deadline);
     c->large = n > GUST__BUF_SIZE;
-    return n;
+    return n == -ENOMEM ? fill_picked(c, max_view, deadline) : n;
 }
 
 static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
@@ -280,7 +280,9 @@ static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
 void gust__conn_fill_now(gust_conn *c)
 {
     ssize_t n = fill_heap(c, GUST__BUF_SIZE, GUST_NOW);
-    if (n < 0 && n != -EAGAIN && n != -ENOMEM && n != -EBADF && n != -ECANCELED)
+    const bool is_sockets =
+        n < 0 && n != -EAGAIN && n != -ETIMEDOUT && n != -ENOMEM && n != -EBADF && n != -ECANCELED;
+    if (is_sockets)
         c->rd.error = (int)n;
 }
 

@@ -90,7 +90,9 @@ void gust__conn_leave(gust_conn *c, gust__conn_side side)
     GUST__CALL();
     gust__lock_take(&c->lock, RANK_CONN);
     G *next = gust__conn_leave_locked(c, side);
+    gust__conn_writer *at_rest = gust__conn_writer_rest_locked(c);
     gust__lock_drop(&c->lock);
+    gust__conn_writer_free(at_rest);
     if (next)
         gust__ready(next);
 }

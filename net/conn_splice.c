@@ -1,10 +1,10 @@
 /* Between a conn's socket and a pipe.
  *
- * With epoll it is an operation like any other.  With io_uring that operation would be
- * done by a kernel thread, which costs about what the copying does, and stays with a
- * peer that does not read.  There, readiness is waited for in the ring, and the call is
- * made here.  The socket is in blocking mode, so before the call it must be known that
- * there is nothing to wait for:
+ * As an operation of io_uring it would be done by a kernel thread, which costs about
+ * what the copying does, and stays with a peer that does not read.  So readiness is
+ * waited for, and the call is made here; but out of a pipe it is an operation like any
+ * other with epoll.  With io_uring the socket is in blocking mode, so before the call it
+ * must be known that there is nothing to wait for:
  *   - in: a socket that says it is readable has something in its queue, or has ended,
  *     and nobody else may take it;
  *   - out: no more than half of the room in the send buffer is used; the other half is
@@ -47,30 +47,17 @@ static int refusal_or(int res)
 
 /* --- Into a pipe --------------------------------------------------------- */
 
-/* What is in the error queue makes a socket ready as well, with nothing to read. */
-static int pull_when_ready(gust_conn *src, int pipe_in, size_t len, gust_time deadline)
+/* What is in the error queue makes a socket ready as well, with nothing to read; and
+ * before urgent data a splice says 0, as at the end, or that it would wait.  A receive
+ * knows better. */
+int gust__conn_pull(gust_conn *src, const gust__pipe *pipe, size_t len, gust_time deadline)
 {
     gust__op op = {.code = GUST__OP_POLL, .fd = &src->fd, .events = POLLIN};
     int n = gust__conn_op_wait(src, &src->rd.op, &op, &src->rd_deadline, deadline);
     if (n < 0)
         return n;
-    return n & (POLLIN | POLLHUP) ? (int)gust__splice(src->fd.fd, pipe_in, len)
-                                  : GUST__SPLICE_REFUSED;
-}
-
-int gust__conn_pull(gust_conn *src, const gust__pipe *pipe, size_t len, gust_time deadline)
-{
-    if (waits_in_call())
-        return refusal_or(pull_when_ready(src, pipe->in, len, deadline));
-    gust__op op = {
-        .code = GUST__OP_SPLICE,
-        .fd = &src->fd,
-        .in = src->fd.fd,
-        .out = pipe->in,
-        .offset = -1,
-        .splice_len = (uint32_t)len,
-    };
-    return refusal_or(gust__conn_op_wait(src, &src->rd.op, &op, &src->rd_deadline, deadline));
+    n = n & (POLLIN | POLLHUP) ? (int)gust__splice(src->fd.fd, pipe->in, len) : 0;
+    return n == 0 || n == -EAGAIN ? GUST__SPLICE_REFUSED : refusal_or(n);
 }
 
 /* --- Out of a pipe ------------------------------------------------------- */

@@ -257,6 +257,7 @@ static ssize_t write_pieces(gust_conn *c, const struct iovec *iov, int count, gu
 {
     size_t total;
     G *next = NULL;
+    gust__conn_writer *at_rest = NULL;
     int error = sum_lengths(iov, count, &total);
     if (error || total == 0)
         return error;
@@ -268,8 +269,10 @@ static ssize_t write_pieces(gust_conn *c, const struct iovec *iov, int count, gu
     if (!error) {
         error = write_locked(c, iov, count, total, deadline, flush);
         next = gust__conn_leave_locked(c, SIDE_WRITE);
+        at_rest = gust__conn_writer_rest_locked(c);
     }
     gust__lock_drop(&c->lock);
+    gust__conn_writer_free(at_rest);
     if (next)
         gust__ready(next);
     return error ? error : (ssize_t)total;

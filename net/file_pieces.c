@@ -48,7 +48,9 @@ void gust__pieces_drop(gust__pieces *p, size_t n)
 {
     if (p->rest.iov_len > 0) {
         drop_from_rest(&p->rest, n);
-        return;
+        if (p->rest.iov_len > 0)
+            return;
+        n = 0; /* what follows may begin with pieces of no bytes */
     }
     while (p->count > 0 && n >= p->iov->iov_len) {
         n -= p->iov->iov_len;

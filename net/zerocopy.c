@@ -64,9 +64,9 @@ static bool is_elsewhere(int fd)
     return gust__zerocopy_everywhere || (!is_loopback(&to) && !IN6_ARE_ADDR_EQUAL(&from, &to));
 }
 
-size_t gust__conn_zerocopy_limit(gust_conn *c, size_t total, size_t max)
+size_t gust__conn_zerocopy_limit(gust_conn *c, size_t left, size_t max)
 {
-    if (total < gust__netpoll_zerocopy_min())
+    if (left < gust__netpoll_zerocopy_min())
         return max;
     if (c->zerocopy == ZEROCOPY_UNKNOWN)
         c->zerocopy = is_elsewhere(c->fd.fd) ? ZEROCOPY_YES : ZEROCOPY_NO;

@@ -90,6 +90,43 @@ static void use_up_goroutines(gust_chan *chan)
     CHECK_EQ(error, -ENOMEM);
 }
 
+/* Of two neighbours in a context one is refused its goroutine and is abandoned; the other
+ * has come and gone. */
+static int leave_refused_main(void *arg)
+{
+    gust_context *context;
+    gust_chan *chan = arg;
+    CHECK_EQ(gust_context_with_value(NULL, &key, left, free_value, &context), 0);
+    gust_context_swap(context);
+    for (int i = 0; i < 2; i++)
+        receive_start(&left[i]);
+    gust_context_unref(gust_context_swap(NULL));
+    use_up_goroutines(chan);
+    put_byte(&left[0].pair.b, 'x');
+    AWAIT(gust__op_state_now(&left[0].wait.op) == GUST__OP_DONE);
+    gust_yield();
+    gust__inject_disarm();
+    put_byte(&left[1].pair.b, 'x');
+    CHECK_EQ(gust_waitgroup_wait(&left[1].over, SOON), 0);
+    return 0;
+}
+
+Test(parked, a_wait_without_memory_that_the_end_abandons_drops_its_context)
+{
+    gust_chan *chan;
+    setenv("GUST_MAXPROCS", "1", 1);
+    cr_assert_eq(gust_chan_new(0, 0, &chan), 0);
+    for (int i = 0; i < 10; i++) {
+        values_freed = 0;
+        memset(left, 0, sizeof left);
+        test_run(leave_refused_main, chan);
+        cr_assert_eq(values_freed, 1);
+        for (int j = 0; j < 2; j++)
+            pair_close(&left[j].pair);
+    }
+    gust_chan_unref(chan);
+}
+
 /* Refused so many times, and started then: how long that takes is how often it is tried.
  * A few of the refusals may be for others, a thread above all. */
 static int short_of_memory_main(void *arg)

@@ -178,3 +178,27 @@ NetTest(copy_splice, a_peer_that_does_not_read_holds_up_nobody)
     copy_to_idle_peer(0);
     copy_to_idle_peer(1);
 }
+
+/* --- Urgent data --------------------------------------------------------------------- */
+
+/* Nobody asked for it, and nobody gets it; what comes before and after is copied. */
+NetTest(copy_splice, urgent_data_does_not_end_the_stream)
+{
+    enum { LEN = 1 << 20 };
+    struct chain ch = chain_open();
+    struct stream in = {.conn = ch.server, .len = 2 * LEN};
+    struct copying k = {.dst = ch.dst, .src = ch.src};
+    stream_start(&in, expect_stream);
+    copying_start(&k);
+    put(ch.client, 0, LEN);
+    CHECK_EQ(gust_conn_drain(ch.client, SOON), 0);
+    CHECK_EQ(send(ch.client->fd.fd, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+    put(ch.client, LEN, LEN);
+    CHECK_EQ(gust_conn_shutdown(ch.client, SHUT_WR, SOON), 0);
+    CHECK_EQ(gust_waitgroup_wait(&k.done, SOON), 0);
+    CHECK_EQ(k.error, 0);
+    CHECK_EQ(k.copied, 2 * LEN);
+    CHECK_EQ(gust_conn_shutdown(ch.dst, SHUT_WR, SOON), 0);
+    stream_end(&in);
+    chain_close(&ch);
+}
