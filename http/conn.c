@@ -3,8 +3,6 @@
  * next one begins, the connection is parked and has no goroutine (gust_conn_park). */
 #include "http/exchange.h"
 
-#include "net/conn.h"
-
 #include <gust/panic.h>
 
 #include <errno.h>
@@ -157,7 +155,7 @@ static enum conn_next unpark(struct http_conn *hc)
     if (gust_conn_view(hc->conn).len > 0)
         return NEXT_REQUEST;
     ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
-                               conn_park_deadline(hc->conn));
+                               gust_conn_input_deadline(hc->conn));
     if (n == 0 || n == -ETIMEDOUT)
         return NEXT_CLOSE;
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
@@ -192,7 +190,7 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
     const struct head_limits limits = {o->request_line_max, o->header_bytes_max,
                                        o->header_fields_max};
     /* A connection's first head has had its time since the connection began. */
-    gust_time deadline = hc->is_new ? conn_park_deadline(hc->conn) : 0;
+    gust_time deadline = hc->is_new ? gust_conn_input_deadline(hc->conn) : 0;
     enum conn_next next = NEXT_REQUEST;
 
     hc->is_new = false;

@@ -145,12 +145,6 @@ int gust__conn_adopt_family(int fd, sa_family_t family, gust_conn **ret_conn);
 /* Frees a conn that has no reference and no operation in flight.  g0 too. */
 void gust__conn_free(gust_conn *c);
 
-/* When the last wait without a goroutine was to end, for whom it has started. */
-static inline gust_time conn_park_deadline(const gust_conn *c)
-{
-    return c->park.deadline;
-}
-
 /* --- Sides (conn_side.c) ------------------------------------------------------ */
 
 /* Waits until nobody is at work on that side; whoever comes first is first.  With 0 the

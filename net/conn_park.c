@@ -126,6 +126,11 @@ int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time dea
     gust_goexit();
 }
 
+gust_time gust_conn_input_deadline(const gust_conn *c)
+{
+    return c->park.deadline;
+}
+
 /* Ends what others may do with the operation.  Was it given up because of a deadline
  * that is not the one that counts now? */
 static bool is_in_vain(gust_conn *c)

@@ -159,6 +159,10 @@ int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time dea
  * running already.  Returns 0.  Errors: as gust_conn_park. */
 int gust_conn_on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline);
 
+/* The deadline that the last of these two calls was given, which fn's first read wants
+ * to have as well.  For fn and what it calls. */
+gust_time gust_conn_input_deadline(const gust_conn *c);
+
 /* Writes all `len` bytes: takes over what fits the write buffer, waits for the
  * kernel to accept the rest.  `buf` is the caller's again on return.
  * Returns len.  Errors: -EAGAIN if the deadline was GUST_NOW and the write buffer
