@@ -16,9 +16,7 @@ gust_span gust__http_params_main(gust_span field, size_t *ret_cursor)
     size_t len = semicolon ? (size_t)(semicolon - field.data) : field.len;
 
     *ret_cursor = len;
-    while (len > 0 && (field.data[len - 1] == ' ' || field.data[len - 1] == '\t'))
-        len--;
-    return (gust_span){field.data, len};
+    return gust__http_trim(field.data, len);
 }
 
 static bool is_escape(gust_span s, size_t at)
