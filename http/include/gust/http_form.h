@@ -100,7 +100,8 @@ int gust_http_part_read_all(gust_http_multipart *mp, size_t limit, char **ret_da
 /* Writes the rest of the part to a new file.  `path` must not exist, not even as a link
  * that leads nowhere: nothing is overwritten and no link followed in its last component.
  * The directory is the caller's to choose.  The deadline is for the file.  Returns the
- * file's length; on failure the file is removed.
+ * file's length; on failure the file is removed, but for an empty one if the deadline or a
+ * cancellation came while it was opened.
  * Errors: -EEXIST; -EFBIG if the part is longer than `limit`; those of gust_file_open and
  * write; as above. */
 int64_t gust_http_part_save(gust_http_multipart *mp, const char *path, mode_t mode, uint64_t limit,
