@@ -217,11 +217,12 @@ static int scan_header(gust_http_multipart *mp)
     gust_span line;
 
     for (;;) {
-        size_t n = window_len(mp);
+        /* Not beyond the limit, so that no fault behind it is seen before it is. */
+        size_t n = window_len(mp) < mp->header_max ? window_len(mp) : mp->header_max;
         enum http_line r = gust__http_line_next(&lines, window_bytes(mp), n, &line);
         if (r == LINE_BAD)
             return -EBADMSG;
-        if ((r == LINE_OK ? lines.at : n + 1) > mp->header_max)
+        if (r == LINE_MORE && n == mp->header_max)
             return -EMSGSIZE;
         if (r == LINE_MORE) {
             int filled = need(mp, n + 1);
