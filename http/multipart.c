@@ -66,9 +66,11 @@ static size_t window_len(const gust_http_multipart *mp)
 /* Gets more bytes behind those in the window, which moves them to its start. */
 static ssize_t fill(gust_http_multipart *mp)
 {
-    memmove(mp->window, window_bytes(mp), window_len(mp));
-    mp->end -= mp->start;
-    mp->start = 0;
+    if (mp->start > 0) {
+        memmove(mp->window, window_bytes(mp), window_len(mp));
+        mp->end -= mp->start;
+        mp->start = 0;
+    }
     ssize_t n = mp->source(mp->arg, mp->window + mp->end, mp->size - mp->end);
     if (n > 0)
         mp->end += (size_t)n;
