@@ -4,6 +4,7 @@
 #include "tests/harness/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* --- Source ----------------------------------------------------------------- */
 
