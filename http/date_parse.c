@@ -160,19 +160,20 @@ static bool read_asctime(gust_span text, struct date *d)
 
 /* --- Seconds -------------------------------------------------------------- */
 
-static bool is_leap(int year)
+static int month_length(int year, int month)
 {
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    if (month == 2)
+        return 28 + is_leap;
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
 }
 
 static bool exists(const struct date *d)
 {
-    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int length = lengths[d->month - 1] + (d->month == 2 && is_leap(d->year));
-
     /* 60: a leap second. */
-    return d->year >= 1 && d->day >= 1 && d->day <= length && d->hour <= 23 && d->minute <= 59 &&
-           d->second <= 60;
+    return d->year >= 1 && d->day >= 1 && d->day <= month_length(d->year, d->month) &&
+           d->hour <= 23 && d->minute <= 59 && d->second <= 60;
 }
 
 /* The inverse of civil_from_days in date.c; years begin in March there. */

@@ -121,11 +121,12 @@ static int look(gust_http_multipart *mp)
 /* Takes at most `max` bytes of content: their number, 0 before a delimiter, or an error. */
 static ssize_t take(gust_http_multipart *mp, size_t max, gust_span *ret_piece)
 {
-    if (mp->error)
+    if (mp->error == 0)
+        mp->error = look(mp);
+    if (mp->error < 0)
         return mp->error;
-    mp->error = look(mp);
-    if (mp->error || mp->ready == 0)
-        return mp->error;
+    if (mp->ready == 0)
+        return 0;
     size_t n = mp->ready < max ? mp->ready : max;
     *ret_piece = (gust_span){window_bytes(mp), n};
     mp->start += n;
