@@ -105,7 +105,7 @@ bool gust__http_host_valid(gust_span s)
     return at == s.len;
 }
 
-static gust_span trim(const char *p, size_t n)
+gust_span gust__http_trim(const char *p, size_t n)
 {
     while (n > 0 && (*p == ' ' || *p == '\t')) {
         p++;
@@ -149,7 +149,7 @@ bool gust__http_field_split(const char *line, size_t len, gust_http_field *ret_f
     if (!gust__http_value_valid(value))
         return false;
     ret_field->name = (gust_span){line, name};
-    ret_field->value = trim(value.data, value.len);
+    ret_field->value = gust__http_trim(value.data, value.len);
     return true;
 }
 
@@ -181,7 +181,7 @@ bool gust__http_fields_next(const char *p, size_t n, size_t *cursor, gust_http_f
     const char *lf = memchr(p + at, '\n', n - at);
     const char *colon = memchr(p + at, ':', (size_t)(lf - p) - at);
     ret_field->name = (gust_span){p + at, (size_t)(colon - p) - at};
-    ret_field->value = trim(colon + 1, (size_t)(lf - 1 - (colon + 1)));
+    ret_field->value = gust__http_trim(colon + 1, (size_t)(lf - 1 - (colon + 1)));
     *cursor = (size_t)(lf - p) + 1;
     return true;
 }

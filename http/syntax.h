@@ -44,6 +44,9 @@ bool gust__http_host_valid(gust_span s);
 /* True if every byte may be part of a field's value. */
 bool gust__http_value_valid(gust_span s);
 
+/* The bytes without the spaces and tabs around them. */
+gust_span gust__http_trim(const char *p, size_t n);
+
 /* Splits a field line (without its line end) into name and trimmed value.
  * False if it is malformed: an empty name or one with a byte that is no token
  * (a space before the colon, a folded line), a control byte in the value. */

@@ -113,6 +113,7 @@ ssize_t gust_conn_read_be(gust_conn *c, size_t size, gust_time deadline, uint64_
 /* --- Writing ------------------------------------------------------------- */
 
 /* What did not fit the stack. */
+GUST_PRINTF(3, 0)
 static ssize_t print_long(gust_conn *c, gust_time deadline, const char *format, va_list args)
 {
     char *block = gust__malloc(GUST__BLOCK_SIZE);

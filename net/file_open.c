@@ -81,19 +81,15 @@ static int stream_init(gust_file *f, int fd)
     return gust__fd_init(&f->fd, fd);
 }
 
-/* Owns fd in every case. */
-static int adopt(int fd, int flags, gust_file **ret_file)
+/* Owns fd and f in every case. */
+static int adopt(gust_file *f, int fd, int flags)
 {
     mode_t type = type_of(fd);
-    int error = -ENOMEM;
-    gust_file *f = gust__calloc(1, sizeof *f);
-    if (f) {
-        atomic_init(&f->refs, 1);
-        f->stream = (type == S_IFIFO || type == S_IFCHR) && !(flags & O_PATH);
-        f->device = type == S_IFCHR;
-        f->fd.fd = fd;
-        error = f->stream ? stream_init(f, fd) : 0;
-    }
+    atomic_init(&f->refs, 1);
+    f->stream = (type == S_IFIFO || type == S_IFCHR) && !(flags & O_PATH);
+    f->device = type == S_IFCHR;
+    f->fd.fd = fd;
+    int error = f->stream ? stream_init(f, fd) : 0;
     if (error) {
         gust__file_close_fd(fd);
         free(f);
@@ -102,7 +98,6 @@ static int adopt(int fd, int flags, gust_file **ret_file)
     if (!f->stream)
         clear_nonblocking(fd);
     f->positioned = !f->stream && !(flags & O_APPEND) && lseek(fd, 0, SEEK_CUR) == 0;
-    *ret_file = f;
     return 0;
 }
 
@@ -152,11 +147,16 @@ static int await_writer(gust_file *f, gust_time deadline)
 int gust_file_open(const char *path, int flags, mode_t mode, gust_time deadline,
                    gust_file **ret_file)
 {
-    gust_file *f;
+    /* First, so that for want of memory no file is created, or emptied. */
+    gust_file *f = gust__calloc(1, sizeof *f);
+    if (!f)
+        return -ENOMEM;
     int fd = open_fd(path, flags, mode, deadline);
-    if (fd < 0)
+    if (fd < 0) {
+        free(f);
         return fd;
-    int error = adopt(fd, flags, &f);
+    }
+    int error = adopt(f, fd, flags);
     if (error)
         return error;
     if (waits_for_writer(f, flags))

@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md"]
+PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http-requests.md"]
 
 
 def read(path):
@@ -27,7 +27,10 @@ def first_example_is_tcp_echo():
 
 
 def other_examples_compile():
-    for code in blocks(read("README.md"), "c")[1:]:
+    examples = blocks(read("README.md"), "c")[1:]
+    for page in PAGES[1:]:
+        examples += blocks(read(page), "c")
+    for code in examples:
         with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
             source.write("#include <gust/http.h>\n" + code)
             source.flush()

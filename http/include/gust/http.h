@@ -110,7 +110,9 @@ void gust_http_server_free(gust_http_server *s);
 
 /* --- Request -------------------------------------------------------------
  *
- * Spans point into the request and stay valid until the handler returns. */
+ * Spans point into the request and stay valid until the handler returns.  Queries, forms
+ * and uploads, cookies, credentials, conditions and ranges: <gust/http_url.h>, http_form.h,
+ * http_cookie.h, http_auth.h, http_conditions.h. */
 
 /* The methods of the IANA registry that the parser knows; others get 501. */
 typedef enum gust_http_method {
