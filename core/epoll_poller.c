@@ -41,7 +41,7 @@ static void link_bufs(gust__epoll *p)
 static int open_at(gust__epoll *p, const char **ret_step)
 {
     *ret_step = "eventfd and buffers";
-    int error = gust__poller_init(&p->base);
+    int error = gust__poller_init(&p->base, EPOLL_BUFS);
     if (error)
         return error;
     link_bufs(p);

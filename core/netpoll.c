@@ -127,9 +127,11 @@ size_t gust__netpoll_zerocopy_min(void)
 
 /* --- Pollers ------------------------------------------------------------- */
 
-static int bufs_init(gust__poller *p)
+static int bufs_init(gust__poller *p, uint32_t max)
 {
     uint32_t count = gust__netpoll_limits_now.buf_count;
+    if (count > max)
+        count = max;
     size_t size = (size_t)count * GUST__BUF_SIZE;
     gust__buf *bufs = gust__calloc(count, sizeof *bufs);
     if (!bufs)
@@ -149,12 +151,12 @@ static int bufs_init(gust__poller *p)
     return 0;
 }
 
-int gust__poller_init(gust__poller *p)
+int gust__poller_init(gust__poller *p, uint32_t buf_max)
 {
     p->wake_fd = gust__inject(INJECT_EVENTFD) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake_fd < 0)
         return -errno;
-    int error = bufs_init(p);
+    int error = bufs_init(p, buf_max);
     if (error)
         close(p->wake_fd);
     return error;

@@ -60,7 +60,7 @@ int gust__fd_take(gust__fd *f);
 /* Read buffers belong to pollers: a receive with GUST__OP_PICK gets one only
  * when data is there, so an idle connection holds none. */
 #define GUST__BUF_SIZE 4096
-#define GUST__BUF_COUNT 256 /* per poller */
+#define GUST__BUF_COUNT 256 /* per poller, at most */
 
 typedef struct gust__buf {
     char *data;         /* GUST__BUF_SIZE bytes */

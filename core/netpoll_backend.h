@@ -37,8 +37,8 @@ extern gust__netpoll_limits gust__netpoll_limits_now;
 
 /* --- Pollers ------------------------------------------------------------- */
 
-/* Makes the eventfd and the buffers.  Errors: -ENOMEM, -EMFILE, -ENFILE. */
-int gust__poller_init(gust__poller *p);
+/* Makes the eventfd and the buffers, `buf_max` of them at most.  Errors: -ENOMEM, -EMFILE, -ENFILE. */
+int gust__poller_init(gust__poller *p, uint32_t buf_max);
 void gust__poller_fini(gust__poller *p);
 
 /* Queues a finished op for the next reap of p.  Any thread. */

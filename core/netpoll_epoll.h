@@ -41,6 +41,10 @@ struct gust__desc {
 /* Events taken from the kernel at once, and descriptors acted on by one reap. */
 #define EPOLL_EVENTS_MAX 64
 
+/* Read buffers of a poller.  One is picked when a descriptor is acted on, not before as
+ * the kernel does it for io_uring: so there are few without a goroutine at work on them. */
+#define EPOLL_BUFS (2 * EPOLL_EVENTS_MAX)
+
 static inline gust__epoll *gust__epoll_of(gust__poller *p)
 {
     return (gust__epoll *)p;

@@ -18,7 +18,7 @@ enum {
 };
 
 /* Completions handed out by one reap.  Bounds the time without the run queue. */
-#define URING_REAP_MAX 64
+#define URING_REAP_MAX 128
 
 /* The only group of provided buffers of a ring. */
 #define URING_BUF_GROUP 0

@@ -127,7 +127,7 @@ static void ring_close(gust__uring *p)
 static int open_at(gust__uring *p, bool sqpoll, bool needs_all, const char **ret_step)
 {
     *ret_step = "eventfd and buffers";
-    int error = gust__poller_init(&p->base);
+    int error = gust__poller_init(&p->base, GUST__BUF_COUNT);
     if (error)
         return error;
     *ret_step = "io_uring_setup";

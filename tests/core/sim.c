@@ -388,7 +388,7 @@ static int sim_open(gust__poller **ret_poller)
 {
     sim_poller *p = calloc(1, sizeof *p);
     CHECK(p != NULL);
-    CHECK_EQ(gust__poller_init(&p->base), 0);
+    CHECK_EQ(gust__poller_init(&p->base, GUST__BUF_COUNT), 0);
     p->free_buf = NO_BUF;
     for (uint32_t i = p->base.buf_count; i-- > 0;)
         sim_buf_put(&p->base.bufs[i]);
