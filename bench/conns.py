@@ -18,7 +18,8 @@ limited the rate; "could" is the rate at which the server would have been.
 
 A process may have too few descriptors for all of them (ulimit -Hn).  Then several
 servers of the kind share the connections, on the same CPU; the active ones are served
-by the first of them, which also gives the opening rate."""
+by the first of them, which also gives the opening rate.  Each has served before it is
+weighed, so that what a process costs once is not counted for its connections."""
 
 import argparse
 import contextlib
@@ -33,6 +34,7 @@ from lib import load, machine, output, servers
 
 ACTIVE = 64
 SETTLE_S = 0.5
+WARM_UP_S = 1
 # Descriptors of a server or client beside the idle connections.
 RESERVE = 2 * ACTIVE + 200
 BYTES_GOAL = 512
@@ -106,6 +108,8 @@ def measure(name, kind, split, seconds):
     with contextlib.ExitStack() as stack:
         running = [stack.enter_context(servers.Server(name, kind, {server_cpu}, procs=1))
                    for _ in split]
+        for server in running[1:]:
+            load_active(server, WARM_UP_S, client_cpu)
         alone = load_active(running[0], seconds, client_cpu)
         before = settled_memory(running)
         idle = [Idle(stack, server, count, client_cpu) for server, count in zip(running, split)]
