@@ -5,6 +5,7 @@
  *     request.c   what a handler can ask of a request; its life
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
+ *     arena.c     memory that lives as long as a request
  *
  * Output is appended to the connection's write buffer and flushed in one place,
  * gust__http_fill, just before the goroutine may wait for input: so the answers
@@ -13,6 +14,7 @@
 #ifndef GUST_HTTP_EXCHANGE_H
 #define GUST_HTTP_EXCHANGE_H
 
+#include "http/arena.h"
 #include "http/chunked.h"
 #include "http/head.h"
 
@@ -81,6 +83,8 @@ struct gust_http_request {
     bool continue_due; /* the client waits for "100 Continue" */
     int body_error;    /* what every further read returns */
     int refusal;       /* the status that goes with it; 0: no answer is possible */
+
+    struct http_arena arena; /* gust_http_alloc */
 
     gust_http_response *res;
 };

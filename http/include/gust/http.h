@@ -200,6 +200,11 @@ gust_span gust_http_request_trailer(const gust_http_request *req, const char *na
 bool gust_http_request_trailers(const gust_http_request *req, size_t *cursor,
                                 gust_http_field *ret_field);
 
+/* Memory for as long as the request: aligned for any type, not cleared, and released
+ * by the server once the handler has returned, or has panicked.  Costs nothing where
+ * it is not used.  NULL if memory is refused. */
+void *gust_http_alloc(gust_http_request *req, size_t size);
+
 /* --- Request body --------------------------------------------------------
  *
  * The first read answers "Expect: 100-continue".  If a read fails while nothing
