@@ -61,6 +61,8 @@ int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
 
 /* --- Request --- */
 
+struct http_route;
+
 enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
 
 struct gust_http_request {
@@ -84,7 +86,8 @@ struct gust_http_request {
     int body_error;    /* what every further read returns */
     int refusal;       /* the status that goes with it; 0: no answer is possible */
 
-    struct http_arena arena; /* gust_http_alloc */
+    struct http_arena arena;        /* gust_http_alloc */
+    const struct http_route *route; /* what a router has found; NULL: nothing */
 
     gust_http_response *res;
 };

@@ -39,6 +39,7 @@ static void reset(gust_http_request *req)
     req->body_error = 0;
     req->refusal = 0;
     req->arena = (struct http_arena){NULL};
+    req->route = NULL;
 }
 
 int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
