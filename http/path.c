@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-int gust__http_hex(char c)
+/* The value of a hexadecimal digit, or -1. */
+static int hex(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -14,7 +15,7 @@ int gust__http_hex(char c)
 /* Is there "%XX" at the start of p[0..n)? */
 static bool is_encoded(const char *p, size_t n)
 {
-    return n >= 3 && p[0] == '%' && gust__http_hex(p[1]) >= 0 && gust__http_hex(p[2]) >= 0;
+    return n >= 3 && p[0] == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0;
 }
 
 /* 1 for ".", 2 for "..", 0 for any other segment.  "%2e" is a dot, too: RFC 3986, 6.2.2
@@ -88,6 +89,11 @@ size_t gust__http_path_clean(gust_span path, char *ret_clean)
     return n;
 }
 
+char gust__http_percent_byte(const char *encoded)
+{
+    return (char)(hex(encoded[1]) * 16 + hex(encoded[2]));
+}
+
 size_t gust__http_percent_decode(gust_span s, char *ret_bytes)
 {
     size_t n = 0;
@@ -95,7 +101,7 @@ size_t gust__http_percent_decode(gust_span s, char *ret_bytes)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.data[i];
         if (c == '%') {
-            c = (char)(gust__http_hex(s.data[i + 1]) << 4 | gust__http_hex(s.data[i + 2]));
+            c = gust__http_percent_byte(s.data + i);
             i += 2;
         }
         ret_bytes[n++] = c;

@@ -18,8 +18,8 @@ enum path_form gust__http_path_form(gust_span path);
  * its length.  A slash at the end stays one. */
 size_t gust__http_path_clean(gust_span path, char *ret_clean);
 
-/* The value of a hexadecimal digit, or -1. */
-int gust__http_hex(char c);
+/* The byte that a "%XX" stands for, which has been found not to be malformed. */
+char gust__http_percent_byte(const char *encoded);
 
 /* Decodes what has been found not to be malformed, at most s.len bytes; returns the
  * length. */

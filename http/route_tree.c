@@ -42,11 +42,6 @@ static uint32_t hash_add(uint32_t hash, char c)
     return (hash ^ (uint8_t)c) * UINT32_C(16777619);
 }
 
-static char decode(const char *encoded)
-{
-    return (char)(gust__http_hex(encoded[1]) << 4 | gust__http_hex(encoded[2]));
-}
-
 /* From `at` to the next slash, or `end`. */
 static struct segment segment_read(const char *at, const char *end)
 {
@@ -56,7 +51,7 @@ static struct segment segment_read(const char *at, const char *end)
     while (p < end && *p != '/') {
         if (*p == '%') {
             s.encoded = true;
-            s.hash = hash_add(s.hash, decode(p));
+            s.hash = hash_add(s.hash, gust__http_percent_byte(p));
             p += 3;
         } else {
             s.hash = hash_add(s.hash, *p++);
@@ -82,7 +77,7 @@ static bool equals_decoded(const struct segment *s, const struct route_node *n)
     size_t at = 0;
 
     for (; p < end && at < n->len; at++) {
-        char c = *p == '%' ? decode(p) : *p;
+        char c = *p == '%' ? gust__http_percent_byte(p) : *p;
         p += *p == '%' ? 3 : 1;
         if (c != n->name[at])
             return false;

@@ -1,4 +1,5 @@
-/* An HTTP/1.1 server: one handler per request, in a goroutine of its connection.
+/* An HTTP/1.1 server: one handler per request, in a goroutine of its connection.  For
+ * handlers by method and path see <gust/http_router.h>.
  *
  *     static void hello(gust_http_request *req, gust_http_response *res, void *arg)
  *     {
