@@ -5,6 +5,7 @@
  *     request.c   what a handler can ask of a request; its life
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
+ *     arena.c     memory that lives as long as a request
  *
  * Output is appended to the connection's write buffer and flushed in one place,
  * gust__http_fill, just before the goroutine may wait for input: so the answers
@@ -13,6 +14,7 @@
 #ifndef GUST_HTTP_EXCHANGE_H
 #define GUST_HTTP_EXCHANGE_H
 
+#include "http/arena.h"
 #include "http/chunked.h"
 #include "http/head.h"
 
@@ -59,6 +61,8 @@ int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
 
 /* --- Request --- */
 
+struct http_route;
+
 enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
 
 struct gust_http_request {
@@ -81,6 +85,9 @@ struct gust_http_request {
     bool continue_due; /* the client waits for "100 Continue" */
     int body_error;    /* what every further read returns */
     int refusal;       /* the status that goes with it; 0: no answer is possible */
+
+    struct http_arena arena;        /* gust_http_alloc */
+    const struct http_route *route; /* what a router has found; NULL: nothing */
 
     gust_http_response *res;
 };

@@ -38,6 +38,8 @@ static void reset(gust_http_request *req)
     req->continue_due = false;
     req->body_error = 0;
     req->refusal = 0;
+    req->arena = (struct http_arena){NULL};
+    req->route = NULL;
 }
 
 int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
@@ -62,7 +64,13 @@ int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
 void gust__http_request_fini(gust_http_request *req)
 {
     gust_conn_consume(req->hc->conn, req->held);
+    gust__http_arena_clear(&req->arena);
     free(req->copy);
+}
+
+void *gust_http_alloc(gust_http_request *req, size_t size)
+{
+    return gust__http_arena_take(&req->arena, size);
 }
 
 /* --- Questions ------------------------------------------------------------ */

@@ -105,6 +105,22 @@ bool gust__http_host_valid(gust_span s)
     return at == s.len;
 }
 
+gust_span gust__http_host_name(gust_span host)
+{
+    const char *bracket = host.len > 0 ? memchr(host.data, ']', host.len) : NULL;
+    size_t at = bracket ? (size_t)(bracket - host.data) : 0;
+
+    while (at < host.len && host.data[at] != ':')
+        at++;
+    return (gust_span){host.data, at};
+}
+
+void gust__http_lower(gust_span s, char *ret_lower)
+{
+    for (size_t i = 0; i < s.len; i++)
+        ret_lower[i] = ascii_lower(s.data[i]);
+}
+
 gust_span gust__http_trim(const char *p, size_t n)
 {
     while (n > 0 && (*p == ' ' || *p == '\t')) {

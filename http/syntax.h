@@ -41,6 +41,12 @@ bool gust__http_number(gust_span s, uint64_t *ret_value);
 /* Checks uri-host [ ":" port ], or nothing at all. */
 bool gust__http_host_valid(gust_span s);
 
+/* What is before the port in a valid host. */
+gust_span gust__http_host_name(gust_span host);
+
+/* Writes s.len bytes. */
+void gust__http_lower(gust_span s, char *ret_lower);
+
 /* True if every byte may be part of a field's value. */
 bool gust__http_value_valid(gust_span s);
 

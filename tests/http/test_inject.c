@@ -4,6 +4,8 @@
 #include "tests/core/failures.h"
 #include "tests/http/site.h"
 
+#include <gust/http_router.h>
+
 #ifndef GUST_DEBUG
 
 Test(http_inject, it_needs_a_debug_build)
@@ -52,19 +54,24 @@ static void check_answer(gust_span got)
     }
 }
 
-static void ask(const gust_addr *addr)
+/* What is asked, of whom, and what may come back. */
+struct scenario {
+    gust_http_server_options options;
+    const char *request;
+    void (*check)(gust_span got);
+};
+
+static void ask(const gust_addr *addr, const struct scenario *s)
 {
-    static const char request[] = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                                  "Content-Length: 10\r\n\r\n0123456789";
     gust_conn *c;
     ssize_t n = 1;
     if (!served(gust_tcp_dial(addr, SOON, &c)))
         return;
-    if (moved(gust_conn_write(c, request, sizeof request - 1, SOON))) {
+    if (moved(gust_conn_write(c, s->request, strlen(s->request), SOON))) {
         while (moved(n = gust_conn_fill(c, 1 << 20, SOON)))
             continue;
         if (n == 0)
-            check_answer(gust_conn_view(c));
+            s->check(gust_conn_view(c));
     }
     gust_conn_close(c, GUST_NOW);
 }
@@ -82,7 +89,7 @@ static void serve(void *arg)
     gust_waitgroup_done(&p->done);
 }
 
-static void serve_and_ask(struct place *p)
+static void serve_and_ask(struct place *p, const struct scenario *s)
 {
     gust_addr addr;
     gust_listener_addr(p->listener, &addr);
@@ -92,24 +99,34 @@ static void serve_and_ask(struct place *p)
         return;
     }
     for (int i = 0; i < 3; i++)
-        ask(&addr);
+        ask(&addr, s);
     CHECK_EQ(gust_http_server_shutdown(p->server, SOON), 0);
     CHECK_EQ(gust_waitgroup_wait(&p->done, SOON), 0);
 }
 
-static int request_main(void *arg)
+static void play(const struct scenario *s)
 {
-    const gust_http_server_options options = {.handler = answer};
     struct place p = {.server = NULL};
     gust_addr addr;
-    (void)arg;
     CHECK_EQ(gust_addr_parse("127.0.0.1:0", &addr), 0);
     if (!served(gust_tcp_listen(&addr, NULL, &p.listener)))
-        return 0;
-    if (served(gust_http_server_new(&options, &p.server)))
-        serve_and_ask(&p);
+        return;
+    if (served(gust_http_server_new(&s->options, &p.server)))
+        serve_and_ask(&p, s);
     gust_http_server_free(p.server);
     gust_listener_close(p.listener);
+}
+
+static int request_main(void *arg)
+{
+    static const struct scenario scenario = {
+        .options = {.handler = answer},
+        .request = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                   "Content-Length: 10\r\n\r\n0123456789",
+        .check = check_answer,
+    };
+    (void)arg;
+    play(&scenario);
     return 0;
 }
 
@@ -129,6 +146,53 @@ Test(http_inject, entering_the_ring_may_be_refused, .timeout = TEST_TIMEOUT_S)
 {
     fail_each(INJECT_URING_ENTER, 1, request_main);
     fail_each(INJECT_URING_ENTER, 3, request_main);
+}
+
+/* --- A router -------------------------------------------------------------------- */
+
+static void answer_value(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_span value = gust_http_path_value(req, "x");
+    (void)arg;
+    gust_http_reply(res, value.data ? 200 : 503, NULL, value.data, value.len);
+}
+
+/* A value that has to be decoded, and a redirect: right, or refused. */
+static void check_routed(gust_span got)
+{
+    bool is_value = memmem(got.data, got.len, "HTTP/1.1 200 ", 13) != NULL;
+    bool is_redirect = memmem(got.data, got.len, "HTTP/1.1 301 ", 13) != NULL;
+    if (is_value)
+        CHECK(memmem(got.data, got.len, "\r\n\r\na b", 7) != NULL);
+    if (is_redirect)
+        CHECK(memmem(got.data, got.len, "\r\nLocation: /c?d\r\n", 18) != NULL);
+    CHECK(got.len == 0 || (is_value && is_redirect) ||
+          memmem(got.data, got.len, "HTTP/1.1 503 ", 13) != NULL);
+}
+
+static int router_main(void *arg)
+{
+    struct scenario scenario = {
+        .options = {.handler = gust_http_router_serve},
+        .request = "GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n"
+                   "GET /./c?d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        .check = check_routed,
+    };
+    gust_http_router *router;
+    (void)arg;
+    if (!served(gust_http_router_new(&router)))
+        return 0;
+    scenario.options.arg = router;
+    if (served(gust_http_router_handle(router, "/{x}", answer_value, NULL)))
+        play(&scenario);
+    gust_http_router_free(router);
+    return 0;
+}
+
+Test(http_inject, a_router_may_be_refused_memory, .timeout = TEST_TIMEOUT_S)
+{
+    fail_each(INJECT_MALLOC, 1, router_main);
+    fail_each(INJECT_MALLOC, 3, router_main);
 }
 
 #endif

@@ -7,7 +7,8 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http-requests.md"]
+PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
+         "docs/http-requests.md"]
 
 
 def read(path):
@@ -26,18 +27,25 @@ def first_example_is_tcp_echo():
     assert len(program.splitlines()) < 70, "tcp_echo.c is no longer under 70 lines"
 
 
+HEADERS = "".join(f"#include <{name}>\n" for name in
+                  ("gust/http.h", "gust/http_router.h", "stdio.h", "string.h"))
+
+
+def compile_example(code):
+    with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
+        source.write(HEADERS + code)
+        source.flush()
+        includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http")]
+        # Handlers are shown on their own: nothing calls them, and they use no arg.
+        subprocess.run(["cc", "-fsyntax-only", "-std=gnu17", "-Wall", "-Werror",
+                        "-Wno-unused-function", *includes, source.name], check=True)
+
+
 def other_examples_compile():
-    examples = blocks(read("README.md"), "c")[1:]
-    for page in PAGES[1:]:
-        examples += blocks(read(page), "c")
-    for code in examples:
-        with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
-            source.write("#include <gust/http.h>\n" + code)
-            source.flush()
-            includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http")]
-            # The handler is shown on its own: nothing calls it, and it uses no arg.
-            subprocess.run(["cc", "-fsyntax-only", "-std=gnu17", "-Wall", "-Werror",
-                            "-Wno-unused-function", *includes, source.name], check=True)
+    for code in blocks(read("README.md"), "c")[1:] + blocks(read("docs/http-requests.md"), "c"):
+        compile_example(code)
+    # A guide goes on from one block to the next.
+    compile_example("".join(blocks(read("docs/http.md"), "c")))
 
 
 def files_named_exist():

@@ -1,4 +1,5 @@
-/* An HTTP/1.1 server: one handler per request, in a goroutine of its connection.
+/* An HTTP/1.1 server: one handler per request, in a goroutine of its connection.  For
+ * handlers by method and path see <gust/http_router.h>.
  *
  *     static void hello(gust_http_request *req, gust_http_response *res, void *arg)
  *     {
@@ -202,6 +203,11 @@ bool gust_http_request_fields(const gust_http_request *req, size_t *cursor,
 gust_span gust_http_request_trailer(const gust_http_request *req, const char *name);
 bool gust_http_request_trailers(const gust_http_request *req, size_t *cursor,
                                 gust_http_field *ret_field);
+
+/* Memory for as long as the request: aligned for any type, not cleared, and released
+ * by the server once the handler has returned, or has panicked.  Costs nothing where
+ * it is not used.  NULL if memory is refused. */
+void *gust_http_alloc(gust_http_request *req, size_t size);
 
 /* --- Request body --------------------------------------------------------
  *
