@@ -3,17 +3,6 @@
 
 #include <string.h>
 
-static int hex_value(char ch)
-{
-    if (ch >= '0' && ch <= '9')
-        return ch - '0';
-    if (ch >= 'a' && ch <= 'f')
-        return ch - 'a' + 10;
-    if (ch >= 'A' && ch <= 'F')
-        return ch - 'A' + 10;
-    return -1;
-}
-
 /* Reads 1*16HEXDIG; returns the number of digits, 0 if there are none or too
  * many of them. */
 static size_t read_size(const char *p, size_t n, uint64_t *ret_size)

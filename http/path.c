@@ -1,21 +1,14 @@
 /* Paths of request targets. */
 #include "http/path.h"
 
-#include <string.h>
+#include "http/syntax.h"
 
-/* The value of a hexadecimal digit, or -1. */
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include <string.h>
 
 /* Is there "%XX" at the start of p[0..n)? */
 static bool is_encoded(const char *p, size_t n)
 {
-    return n >= 3 && p[0] == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0;
+    return n >= 3 && p[0] == '%' && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0;
 }
 
 /* 1 for ".", 2 for "..", 0 for any other segment.  "%2e" is a dot, too: RFC 3986, 6.2.2
@@ -91,7 +84,7 @@ size_t gust__http_path_clean(gust_span path, char *ret_clean)
 
 char gust__http_percent_byte(const char *encoded)
 {
-    return (char)(hex(encoded[1]) * 16 + hex(encoded[2]));
+    return (char)(hex_value(encoded[1]) * 16 + hex_value(encoded[2]));
 }
 
 size_t gust__http_percent_decode(gust_span s, char *ret_bytes)

@@ -27,6 +27,15 @@ static inline size_t chars_prefix(const char *p, size_t n, uint8_t class)
     return i;
 }
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Compares without regard to the case of ASCII letters.  `lower` is a string in
  * lower case. */
 bool gust__http_equals(gust_span s, const char *lower);

@@ -8,14 +8,6 @@
 
 /* --- Escapes -------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte at *at, unescaped, which moves behind it; -1 if it is malformed. */
 static int next_byte(gust_http_escaping escaping, gust_span text, size_t *at)
 {
