@@ -208,6 +208,9 @@ void gust__conn_picked(gust_conn *c, gust__buf *buf, ssize_t n);
 /* Makes c->wr, unless it is there.  Errors: -ENOMEM. */
 int gust__conn_writer_locked(gust_conn *c);
 
+/* The same, and its filling block. */
+int gust__conn_filling_locked(gust_conn *c);
+
 /* Takes away c->wr if nobody needs it for now, for gust__conn_writer_free; or NULL. */
 gust__conn_writer *gust__conn_writer_rest_locked(gust_conn *c);
 void gust__conn_writer_free(gust__conn_writer *wr);

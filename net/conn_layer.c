@@ -2,17 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/blocks.h"
 #include "net/conn.h"
 
 static int lend_locked(gust_conn *c, gust__loan *ret_loan)
 {
-    int error = gust__conn_writer_locked(c);
+    int error = gust__conn_filling_locked(c);
     if (error)
         return error;
     gust__conn_writer *wr = c->wr;
-    if (!wr->filling && !(wr->filling = gust__block_get()))
-        return -ENOMEM;
     wr->lent = true;
     *ret_loan = (gust__loan){wr->filling + wr->filling_len, GUST_CONN_WBUF - wr->filling_len};
     return 0;

@@ -207,14 +207,21 @@ int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer)
 
 /* --- The calls ----------------------------------------------------------- */
 
-static int append_locked(gust_conn *c, const struct iovec *iov, int count)
+int gust__conn_filling_locked(gust_conn *c)
 {
     int error = gust__conn_writer_locked(c);
     if (error)
         return error;
     gust__conn_writer *wr = c->wr;
-    if (!wr->filling && !(wr->filling = gust__block_get()))
-        return -ENOMEM;
+    return wr->filling || (wr->filling = gust__block_get()) ? 0 : -ENOMEM;
+}
+
+static int append_locked(gust_conn *c, const struct iovec *iov, int count)
+{
+    int error = gust__conn_filling_locked(c);
+    if (error)
+        return error;
+    gust__conn_writer *wr = c->wr;
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len > 0)
             memcpy(wr->filling + wr->filling_len, iov[i].iov_base, iov[i].iov_len);
