@@ -3,6 +3,8 @@
 #define GUST_TESTS_CORE_FAILURES_H
 
 #include <errno.h>
+#include <gust/chan.h>
+#include <gust/runtime.h>
 
 #include "core/ctx.h"
 #include "core/inject.h"
@@ -38,6 +40,22 @@ static inline bool served(int result)
 static inline bool moved(ssize_t n)
 {
     return !is_hang_up((int)n) && served((int)n);
+}
+
+static inline void wait_for_close(void *chan)
+{
+    CHECK_EQ(gust_chan_recv(chan, NULL, GUST_FOREVER), 0);
+}
+
+/* Starts goroutines until there is no record left for another; they end when chan is
+ * closed.  Refuses all memory from here on, until gust__inject_disarm. */
+static inline void use_up_goroutines(gust_chan *chan)
+{
+    int error = 0;
+    gust__inject_arm(INJECT_MALLOC, 1, INJECT_FOR_EVER);
+    while (!error)
+        error = gust_go(wait_for_close, chan);
+    CHECK_EQ(error, -ENOMEM);
 }
 
 static inline void quiet(const char *line)

@@ -75,21 +75,6 @@ Test(parked, a_wait_that_the_end_abandons_drops_its_context)
 
 enum { CROWD = 20, REFUSALS = 50 };
 
-static void wait_for_close(void *chan)
-{
-    CHECK_EQ(gust_chan_recv(chan, NULL, GUST_FOREVER), 0);
-}
-
-/* Starts goroutines until there is no record left for another. */
-static void use_up_goroutines(gust_chan *chan)
-{
-    int error = 0;
-    gust__inject_arm(INJECT_MALLOC, 1, INJECT_FOR_EVER);
-    while (!error)
-        error = gust_go(wait_for_close, chan);
-    CHECK_EQ(error, -ENOMEM);
-}
-
 /* Of two neighbours in a context one is refused its goroutine and is abandoned; the other
  * has come and gone. */
 static int leave_refused_main(void *arg)

@@ -3,6 +3,7 @@
 #include "core/inject.h"
 #include "core/netpoll_backend.h"
 #include "tests/core/contexts.h"
+#include "tests/core/failures.h"
 #include "tests/net/net_test.h"
 
 #include <gust/panic.h>
@@ -418,21 +419,6 @@ Test(conn_park, starts_when_the_poller_has_no_buffer_left)
 }
 
 #ifdef GUST_DEBUG
-
-static void wait_for_close(void *chan)
-{
-    CHECK_EQ(gust_chan_recv(chan, NULL, GUST_FOREVER), 0);
-}
-
-/* Starts goroutines until there is no record left for another. */
-static void use_up_goroutines(gust_chan *chan)
-{
-    int error = 0;
-    gust__inject_arm(INJECT_MALLOC, 1, INJECT_FOR_EVER);
-    while (!error)
-        error = gust_go(wait_for_close, chan);
-    CHECK_EQ(error, -ENOMEM);
-}
 
 static int no_memory_main(void *arg)
 {
