@@ -147,14 +147,20 @@ static int await_writer(gust_file *f, gust_time deadline)
 int gust_file_open(const char *path, int flags, mode_t mode, gust_time deadline,
                    gust_file **ret_file)
 {
-    /* First, so that for want of memory no file is created, or emptied. */
-    gust_file *f = gust__calloc(1, sizeof *f);
-    if (!f)
+    /* First, where for want of memory a file would be created or emptied; else last, so
+     * that who waits in vain, for a FIFO's other end, holds nothing. */
+    bool first = flags & (O_CREAT | O_TRUNC);
+    gust_file *f = first ? gust__calloc(1, sizeof *f) : NULL;
+    if (first && !f)
         return -ENOMEM;
     int fd = open_fd(path, flags, mode, deadline);
     if (fd < 0) {
         free(f);
         return fd;
+    }
+    if (!f && !(f = gust__calloc(1, sizeof *f))) {
+        close(fd);
+        return -ENOMEM;
     }
     int error = adopt(f, fd, flags);
     if (error)

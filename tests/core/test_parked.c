@@ -98,18 +98,18 @@ static int leave_refused_main(void *arg)
 
 Test(parked, a_wait_without_memory_that_the_end_abandons_drops_its_context)
 {
-    gust_chan *chan;
     setenv("GUST_MAXPROCS", "1", 1);
-    cr_assert_eq(gust_chan_new(0, 0, &chan), 0);
     for (int i = 0; i < 10; i++) {
+        gust_chan *chan; /* of its own: those that wait there are abandoned, too */
+        cr_assert_eq(gust_chan_new(0, 0, &chan), 0);
         values_freed = 0;
         memset(left, 0, sizeof left);
         test_run(leave_refused_main, chan);
         cr_assert_eq(values_freed, 1);
         for (int j = 0; j < 2; j++)
             pair_close(&left[j].pair);
+        gust_chan_unref(chan);
     }
-    gust_chan_unref(chan);
 }
 
 /* Refused so many times, and started then: how long that takes is how often it is tried.
