@@ -300,8 +300,17 @@ static bool an_m_sleeps(void)
     return sleeps;
 }
 
+static bool an_m_is_idle(void)
+{
+    gust__lock_take(&sched.lock, RANK_SCHED);
+    bool idle = sched.midle;
+    gust__lock_drop(&sched.lock);
+    return idle;
+}
+
 /* Each call's P is given to an M that goes to sleep in its poller; the call's end
- * takes the P from under it.  That M must be found again for the next call. */
+ * takes the P from under it.  That M must be found again for the next call, once it has
+ * come to know that it is idle. */
 static int threads_main(void *arg)
 {
     gust_stats stats;
@@ -313,6 +322,7 @@ static int threads_main(void *arg)
         gust_blocking_begin();
         BLOCK_UNTIL(retakes() > before && an_m_sleeps());
         gust_blocking_end();
+        AWAIT(an_m_is_idle());
     }
     gust_stats_read(&stats);
     CHECK(stats.threads < 20);
