@@ -23,11 +23,8 @@
 /* Go's schedtick % 61: a fair look at the global queue even when local
  * goroutines keep each other busy. */
 #define GLOBAL_TICK 61
-/* Dispatches between two looks at the poller while there is work.  With more than so
- * many goroutines in the queue it is twice as many, which is what a look hands out at
- * most: what it finds would only wait longer, each with a buffer. */
+/* Dispatches between two looks at the poller while there is work. */
 #define POLL_TICK 32
-#define POLL_TICK_LONG 64
 /* Dispatches between two looks at the clock while there is work. */
 #define TIMER_TICK 16
 /* Runnext dispatches in a row before the others in the queue have a turn. */
@@ -178,12 +175,6 @@ EVERY_SWITCH G *next_local(P *p, bool *ret_inherit)
     return gust__runq_pop(&p->runq, ret_inherit);
 }
 
-static bool wants_poll(P *p, uint32_t n)
-{
-    return (gust__runq_len(&p->runq) <= POLL_TICK || n % POLL_TICK_LONG == 0) &&
-           gust__poller_pending(p->poller);
-}
-
 /* Work that comes round by the clock or the tick, while goroutines keep the P
  * busy. */
 static G *periodic(P *p)
@@ -191,7 +182,7 @@ static G *periodic(P *p)
     uint32_t n = ++p->dispatches;
     if (n % TIMER_TICK == 0)
         run_timers(p);
-    if (n % POLL_TICK == 0 && wants_poll(p, n))
+    if (n % POLL_TICK == 0 && gust__poller_pending(p->poller))
         gust__poller_poll(p->poller);
     if (n % GLOBAL_TICK == 0)
         return globq_get(p, 1);
