@@ -2,9 +2,10 @@
 """How many system calls the server makes per request, by poller.
 
 http_echo with one P answers keep-alive GETs from wrk, one at a time on each
-connection unless --depth says otherwise.  Counted over the whole of a run under load, connections opened
-included, after a warm-up: by perf's raw_syscalls tracepoint, which costs next to
-nothing, or by strace, which slows the server down and so changes what it counts.
+connection unless --depth says otherwise.  Counted over the whole of a run under load,
+connections opened included, after a warm-up: by perf's raw_syscalls tracepoint, which
+costs next to nothing, or by strace, which slows the server down and so changes what it
+counts.
 
 "serving" are the calls of the threads that run goroutines, "sysmon" those of the
 runtime's watchdog, which come by the clock and not by request.  With SQPOLL a thread
@@ -94,8 +95,8 @@ def main():
         count = count_by_strace
     else:
         raise servers.Failure("needs perf or strace")
-    print(f"{args.connections} connections, {args.depth} requests at a time on each; system calls counted by"
-          f" {count.__name__.removeprefix('count_by_')}")
+    print(f"{args.connections} connections, {args.depth} requests at a time on each;"
+          f" system calls counted by {count.__name__.removeprefix('count_by_')}")
     print(f"{'':7} {'':9} {'calls per request':^21}")
     print(f"{'':7} {'requests':>9} {'serving':>10} {'sysmon':>10} {'CPU us':>8} {'req/s':>10}")
     for mode in args.modes:

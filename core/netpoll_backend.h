@@ -37,7 +37,8 @@ extern gust__netpoll_limits gust__netpoll_limits_now;
 
 /* --- Pollers ------------------------------------------------------------- */
 
-/* Makes the eventfd and the buffers, `buf_max` of them at most.  Errors: -ENOMEM, -EMFILE, -ENFILE. */
+/* Makes the eventfd and the buffers, `buf_max` of them at most.
+ * Errors: -ENOMEM, -EMFILE, -ENFILE. */
 int gust__poller_init(gust__poller *p, uint32_t buf_max);
 void gust__poller_fini(gust__poller *p);
 

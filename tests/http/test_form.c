@@ -100,6 +100,52 @@ Test(form, is_read_whole_under_a_limit)
     test_run(read_forms, NULL);
 }
 
+static void echo_all(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    char *data;
+    size_t len;
+
+    (void)arg;
+    int r = gust_http_body_read_all(req, LIMIT, &data, &len);
+    if (r < 0) {
+        CHECK_EQ(gust_http_status(res, status_of(r)), 0);
+        return;
+    }
+    CHECK_EQ(data[len], '\0');
+    CHECK_EQ(gust_http_reply(res, 200, NULL, data, len), 0);
+    free(data);
+}
+
+/* Of any type, and of any bytes. */
+static int read_bodies(void *arg)
+{
+    static const size_t lengths[] = {0, 1, 4095, 4096, 5000, LIMIT};
+    static char body[LIMIT + 1];
+    struct site site;
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)(i * 7);
+    site_start(&site, &(gust_http_server_options){.handler = echo_all, .body_bytes_max = 10});
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+        struct reply r = ask_with_body(&site, POST("a/b"), body, lengths[i]);
+        CHECK(r.len > lengths[i]);
+        CHECK(memcmp(r.text, "HTTP/1.1 200 ", 13) == 0);
+        CHECK(memcmp(r.text + r.len - lengths[i] - 4, "\r\n\r\n", 4) == 0);
+        CHECK(memcmp(r.text + r.len - lengths[i], body, lengths[i]) == 0);
+        free(r.text);
+    }
+    expect_reply_start(ask_with_body(&site, POST("a/b"), body, sizeof(body)), "beyond the limit",
+                       "HTTP/1.1 413 ");
+    site_stop(&site);
+    return 0;
+}
+
+Test(form, any_body_is_read_whole)
+{
+    test_run(read_bodies, NULL);
+}
+
 /* --- Multipart --------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/gust-form-XXXXXX";

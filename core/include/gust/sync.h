@@ -84,7 +84,7 @@ typedef struct gust_mutex {
 
 /* The rest of what follows in line, for a mutex that is not simply free or held
  * with nobody waiting; and all of it with a single P (gust__solo), where calls that
- * need no locked instruction cost half of what the two in line do. */
+ * need no locked instruction cost less than the two in line. */
 void gust__mutex_lock_slow(gust_mutex *m);
 void gust__mutex_unlock_slow(gust_mutex *m);
 extern bool gust__solo;
