@@ -1,5 +1,6 @@
 /* Reading: partial reads, deadlines, the view and its limits, and who holds
  * memory when. */
+#include "core/inject.h"
 #include "core/netpoll_backend.h"
 #include "tests/net/net_test.h"
 
@@ -326,6 +327,26 @@ NetTest(conn, a_large_message_is_filled_in_one_piece)
     gust_conn_consume(b, 4096);
     pair_close(a, b);
 }
+
+#ifdef GUST_DEBUG
+
+/* It is a larger message than a poller's buffer holds; that one needs no memory. */
+NetTest(conn, a_large_message_needs_no_large_buffer)
+{
+    gust_conn *a, *b;
+    static char message[20000];
+    pair_open(&a, &b);
+    b->large = true;
+    CHECK_EQ(gust_conn_write(a, message, sizeof message, SOON), sizeof message);
+    AWAIT_SOON(bytes_there(b) == sizeof message);
+    gust__inject_arm(INJECT_MALLOC, 1, INJECT_FOR_EVER);
+    CHECK_EQ(gust_conn_fill(b, 65536, SOON), GUST__BUF_SIZE);
+    CHECK(gust__inject_disarm() > 0);
+    consume_stream(b, sizeof message);
+    pair_close(a, b);
+}
+
+#endif
 
 /* A reset that comes behind a full buffer is told by the next call. */
 NetTest(conn, an_error_behind_a_full_buffer_is_reported)

@@ -94,7 +94,9 @@ NetTest(conn_park, is_small_once_its_last_write_is_out)
 {
     gust_conn *a, *b;
     struct parked p;
+    static char large[GUST_CONN_WBUF + 1];
     char byte;
+    ssize_t n;
     pair_open(&a, &b);
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(gust_conn_write(b, "x", 1, SOON), 1);
@@ -105,6 +107,10 @@ NetTest(conn_park, is_small_once_its_last_write_is_out)
         CHECK_EQ(gust_conn_write(b, "y", 1, SOON), 1); /* parked as it is */
         CHECK_EQ(gust_conn_read(a, &byte, 1, SOON), 1);
         AWAIT_SOON(!has_writer(b));
+        CHECK_EQ(gust_conn_write(b, large, sizeof large, SOON), sizeof large);
+        CHECK(!has_writer(b)); /* this one waited for its own end */
+        for (size_t got = 0; got < sizeof large; got += (size_t)n)
+            CHECK((n = gust_conn_read(a, large, sizeof large, SOON)) > 0);
         CHECK_EQ(gust_conn_write(a, "z", 1, SOON), 1);
         CHECK_EQ(outcome(&p), 1);
     }

@@ -2,6 +2,7 @@
  * without, and on FIFOs; more pieces than the kernel takes at once; short results. */
 #include <sys/resource.h>
 
+#include "net/file_pieces.h"
 #include "tests/net/files.h"
 
 enum { IOV_MANY = 3 * IOV_MAX + 7 };
@@ -104,6 +105,24 @@ FileTest(file_vec, more_pieces_than_the_kernel_takes)
     CHECK_EQ(gust_file_preadv(f, iov, IOV_MANY, (int64_t)total, SOON), (ssize_t)total);
     CHECK(memcmp(sent, got, total) == 0);
     CHECK_EQ(gust_file_close(f), 0);
+}
+
+/* A short result that ends inside a piece; behind its rest there are empty ones. */
+Test(file_vec, what_is_left_never_begins_with_nothing)
+{
+    char buf[10];
+    const struct iovec iov[] = {{buf, 5}, {buf, 0}, {buf, 0}, {buf, 3}, {buf, 0}};
+    gust__pieces p;
+    int count;
+    cr_assert_eq(gust__pieces_init(&p, iov, 5), 0);
+    gust__pieces_drop(&p, 2);
+    cr_assert_eq(gust__pieces_next(&p, &count)->iov_len, 3);
+    cr_assert_eq(count, 1);
+    gust__pieces_drop(&p, 3);
+    cr_assert_eq(gust__pieces_next(&p, &count), &iov[3]);
+    cr_assert_eq(count, 2);
+    gust__pieces_drop(&p, 3);
+    cr_assert(gust__pieces_empty(&p));
 }
 
 /* The kernel writes up to the limit, which is inside the second piece, and then says
