@@ -412,3 +412,22 @@ NetTest(conn_deadline, no_byte_is_lost_while_it_moves_about)
     CHECK_EQ(gust_waitgroup_wait(&out.done, SOON), 0);
     CHECK_EQ(gust_conn_close(b, SOON), 0);
 }
+
+/* What a wait without a goroutine does when the poller has no buffer: the deadline that
+ * keeps it from receiving is no error of the socket's. */
+NetTest(conn_deadline, a_passed_one_is_not_kept_as_an_error)
+{
+    gust_conn *a, *b;
+    char byte;
+    pair_open(&a, &b);
+    CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+    CHECK_EQ(gust_conn_set_read_deadline(b, GUST_NOW), 0);
+    {
+        GUST__CALL();
+        gust__conn_fill_now(b);
+    }
+    CHECK_EQ(gust_conn_view(b).len, 0);
+    CHECK_EQ(gust_conn_set_read_deadline(b, GUST_FOREVER), 0);
+    CHECK_EQ(gust_conn_read(b, &byte, 1, SOON), 1);
+    pair_close(a, b);
+}
