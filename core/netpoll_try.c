@@ -8,6 +8,7 @@
 #include "core/inject.h"
 #include "core/netpoll_backend.h"
 #include "core/sigpipe.h"
+#include "core/syscall.h"
 
 /* Repeats an interrupted call; a negative errno value instead of errno. */
 #define RETRY(call)                                          \
@@ -30,12 +31,33 @@ static bool finished(gust__op *op, ssize_t res)
     return true;
 }
 
+static ssize_t recv_now(int fd, void *buf, size_t len)
+{
+    ssize_t n;
+    do
+        n = gust__sys_recv(fd, buf, len, MSG_DONTWAIT);
+    while (n == -EINTR);
+    return n;
+}
+
+static ssize_t send_now(const gust__op *op)
+{
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (op->code == GUST__OP_SENDMSG)
+        return RETRY(sendmsg(op->fd->fd, op->msg, flags));
+    ssize_t n;
+    do
+        n = gust__sys_send(op->fd->fd, (char *)op->buf + op->sent, op->len - op->sent, flags);
+    while (n == -EINTR);
+    return n;
+}
+
 static bool try_recv_picked(gust__op *op)
 {
     gust__buf *buf = gust__buf_take(gust__poller_current());
     if (!buf)
         return finished(op, -ENOBUFS);
-    ssize_t n = RETRY(recv(op->fd->fd, buf->data, GUST__BUF_SIZE, MSG_DONTWAIT));
+    ssize_t n = recv_now(op->fd->fd, buf->data, GUST__BUF_SIZE);
     if (n > 0)
         op->picked = buf;
     else
@@ -47,7 +69,7 @@ static bool try_recv(gust__op *op)
 {
     if (op->flags & GUST__OP_PICK)
         return try_recv_picked(op);
-    ssize_t n = RETRY(recv(op->fd->fd, op->buf, op->len, MSG_DONTWAIT));
+    ssize_t n = recv_now(op->fd->fd, op->buf, op->len);
     return !would_wait(n) && finished(op, n);
 }
 
@@ -87,12 +109,8 @@ bool gust__op_sent(gust__op *op, size_t n)
 
 static bool try_send(gust__op *op)
 {
-    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     for (;;) {
-        ssize_t n =
-            op->code == GUST__OP_SEND
-                ? RETRY(send(op->fd->fd, (char *)op->buf + op->sent, op->len - op->sent, flags))
-                : RETRY(sendmsg(op->fd->fd, op->msg, flags));
+        ssize_t n = send_now(op);
         if (would_wait(n))
             return false;
         if (n < 0)
