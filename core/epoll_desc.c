@@ -87,8 +87,10 @@ static void forget_home(gust__desc *d, const gust__epoll *p)
 
 void gust__desc_forget_home(gust__epoll *p)
 {
-    while (gust__desc_next_reported(p))
-        ;
+    gust__desc *d;
+    while (gust__desc_take(p, &d, 1))
+        if (gust__desc_begin(d))
+            gust__lock_drop(&d->lock);
     for (struct block *b = pool.blocks; b; b = b->next)
         for (int i = 0; i < DESCS_PER_BLOCK; i++)
             forget_home(&b->descs[i], p);
@@ -105,51 +107,53 @@ gust__desc *gust__desc_of_tag(uint64_t tag)
     return (gust__desc *)(uintptr_t)(tag >> GENERATION_BITS);
 }
 
-/* Under d->lock. */
-static void queue(gust__epoll *p, gust__desc *d)
-{
-    d->queued = true;
-    gust__lock_take(&p->base.lock, RANK_POLLER);
-    d->next = atomic_load_explicit(&p->reported, memory_order_relaxed);
-    atomic_store_explicit(&p->reported, d, memory_order_relaxed);
-    gust__lock_drop(&p->base.lock);
-}
-
-void gust__desc_report(gust__epoll *p, uint64_t tag, uint32_t events)
+void gust__desc_report(uint64_t tag, uint32_t events, gust__desc_list *list)
 {
     gust__desc *d = gust__desc_of_tag(tag);
     gust__lock_take(&d->lock, RANK_FD);
     if (gust__desc_tag(d) == tag) {
         d->events |= events;
-        if (!d->queued)
-            queue(p, d);
+        if (!d->queued) {
+            d->queued = true;
+            d->next = NULL;
+            *list->end = d;
+            list->end = &d->next;
+        }
     }
     gust__lock_drop(&d->lock);
 }
 
-static gust__desc *take_reported(gust__epoll *p)
+void gust__desc_list_add(gust__epoll *p, gust__desc_list *list)
 {
-    if (!atomic_load_explicit(&p->reported, memory_order_relaxed))
-        return NULL;
+    if (!list->first)
+        return;
     gust__lock_take(&p->base.lock, RANK_POLLER);
-    gust__desc *d = atomic_load_explicit(&p->reported, memory_order_relaxed);
-    if (d)
-        atomic_store_explicit(&p->reported, d->next, memory_order_relaxed);
+    *list->end = atomic_load_explicit(&p->reported, memory_order_relaxed);
+    atomic_store_explicit(&p->reported, list->first, memory_order_relaxed);
     gust__lock_drop(&p->base.lock);
-    return d;
 }
 
-gust__desc *gust__desc_next_reported(gust__epoll *p)
+int gust__desc_take(gust__epoll *p, gust__desc **ret_descs, int max)
 {
-    gust__desc *d;
-    while ((d = take_reported(p))) {
-        gust__lock_take(&d->lock, RANK_FD);
-        d->queued = false;
-        bool is_free = d->fd < 0;
-        gust__lock_drop(&d->lock);
-        if (!is_free)
-            return d;
-        pool_put(d);
-    }
-    return NULL;
+    int n = 0;
+    if (!atomic_load_explicit(&p->reported, memory_order_relaxed))
+        return 0;
+    gust__lock_take(&p->base.lock, RANK_POLLER);
+    gust__desc *d = atomic_load_explicit(&p->reported, memory_order_relaxed);
+    for (; d && n < max; d = d->next)
+        ret_descs[n++] = d;
+    atomic_store_explicit(&p->reported, d, memory_order_relaxed);
+    gust__lock_drop(&p->base.lock);
+    return n;
+}
+
+bool gust__desc_begin(gust__desc *d)
+{
+    gust__lock_take(&d->lock, RANK_FD);
+    d->queued = false;
+    if (d->fd >= 0)
+        return true;
+    gust__lock_drop(&d->lock);
+    pool_put(d);
+    return false;
 }

@@ -10,6 +10,7 @@
 #include "core/inject.h"
 #include "core/netpoll_epoll.h"
 #include "core/sched.h"
+#include "core/syscall.h"
 
 /* What the eventfd carries in the place of a descriptor's tag. */
 #define WAKE_TAG 0
@@ -138,9 +139,11 @@ static void report(gust__epoll *p, const struct epoll_event *events, int n)
 {
     /* Acquire: pairs with gust__epoll_ctl. */
     (void)atomic_load_explicit(&p->changes, memory_order_acquire);
+    gust__desc_list list = {.end = &list.first};
     for (int i = 0; i < n; i++)
         if (events[i].data.u64 != WAKE_TAG)
-            gust__desc_report(p, events[i].data.u64, events[i].events);
+            gust__desc_report(events[i].data.u64, events[i].events, &list);
+    gust__desc_list_add(p, &list);
 }
 
 static int timeout_ms(int64_t ns)
@@ -193,5 +196,5 @@ void gust__epoll_collect(gust__poller *base)
     gust__epoll *p = gust__epoll_of(base);
     struct epoll_event events[EPOLL_EVENTS_MAX];
     if (atomic_load_explicit(&base->in_flight, memory_order_relaxed) > 0)
-        report(p, events, epoll_wait(p->fd, events, EPOLL_EVENTS_MAX, 0));
+        report(p, events, gust__sys_epoll_poll(p->fd, events, EPOLL_EVENTS_MAX));
 }

@@ -380,10 +380,19 @@ static int wait_for_nothing(gust__op *op, gust_time deadline)
     return tried ? op->res : gust__op_error(op, deadline == GUST_NOW ? -EAGAIN : -ETIMEDOUT);
 }
 
+/* An op that is only READY is tried here: what it gets is used next. */
+static void park_until_done(gust__op *op)
+{
+    do {
+        op->flags &= (uint8_t)~GUST__OP_READY;
+        gust__park(wait_commit, op, WAIT_IO);
+    } while (op->flags & GUST__OP_READY && !gust__op_try(op));
+}
+
 static int wait_until(gust__op *op, gust__deadline *d, gust_time deadline)
 {
     gust__deadline_begin(d, op, deadline);
-    gust__park(wait_commit, op, WAIT_IO);
+    park_until_done(op);
     bool expired = gust__deadline_end(d);
     return op->res == -ECANCELED && expired ? -ETIMEDOUT : op->res;
 }
@@ -400,7 +409,7 @@ static int wait_with_own_deadline(gust__op *op, gust_time deadline)
 static int wait_started(gust__op *op, gust__deadline *d, gust_time deadline)
 {
     if (deadline == GUST_FOREVER) {
-        gust__park(wait_commit, op, WAIT_IO);
+        park_until_done(op);
         return op->res;
     }
     return d ? wait_until(op, d, deadline) : wait_with_own_deadline(op, deadline);

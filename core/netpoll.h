@@ -12,6 +12,7 @@
  *   IDLE      --gust__op_cancel-->  CANCELED   start will complete it at once
  *   INFLIGHT  --gust__op_cancel-->  CANCELING  home was asked to give it back
  *   INFLIGHT or CANCELING --reap--> DONE       terminal completion, any M
+ *   INFLIGHT  --reap-->             IDLE       nothing was done, but can be: GUST__OP_READY
  * A cancel may lose: then res holds what the operation did, and nothing is
  * dropped.  A cancel that wins leaves res == -ECANCELED and no bytes moved.
  *
@@ -110,6 +111,8 @@ enum {
                                got the bytes, and a cancel that comes before that resets
                                the connection: -ECANCELED, whatever was sent.  Taken away
                                from the op if it was of no use on this socket. */
+    GUST__OP_READY = 32,    /* the poller's (epoll), of an op without `done`: the goroutine
+                               is to try it, and to start it again if it would wait */
 };
 
 typedef enum gust__op_state {

@@ -217,6 +217,10 @@ static void epoll_cancel(gust__op *op)
         op->res = gust__op_error(op, -ECANCELED);
     } else if (parked) {
         atomic_store_explicit(&op->state, GUST__OP_CANCELING, memory_order_relaxed);
+    } else {
+        uint32_t state = GUST__OP_IDLE; /* handed over meanwhile, or DONE */
+        atomic_compare_exchange_strong_explicit(&op->state, &state, GUST__OP_CANCELED,
+                                                memory_order_relaxed, memory_order_relaxed);
     }
     gust__lock_drop(&d->lock);
     if (ours)
@@ -239,6 +243,16 @@ static void complete(gust__desc *d, gust__op *op)
 {
     unpark(d, op);
     gust__op_set_done(op);
+}
+
+/* A reap receives for many connections before the first of their goroutines runs.  So
+ * that nothing is brought into the cache only to be driven out again, these do it
+ * themselves.  A cancel from here on finds an op that has not been started. */
+static void hand_over(gust__desc *d, gust__op *op)
+{
+    unpark(d, op);
+    op->flags |= GUST__OP_READY;
+    atomic_store_explicit(&op->state, GUST__OP_IDLE, memory_order_relaxed);
 }
 
 /* Hands out the sockets that wait, with d->lock dropped around each.  A cancel
@@ -269,7 +283,7 @@ static bool accept_many(gust__desc *d, gust__op *op, int *ret_count)
     return done;
 }
 
-/* The op parked in `dir` if it is finished now, else NULL.  While a multishot
+/* The op parked in `dir` if its owner is to be told now, else NULL.  While a multishot
  * accept has dropped the lock, a late event of a former home may bring a second M
  * here: it leaves the op to the first, which tries again in any case. */
 static gust__op *act(gust__desc *d, int dir, int *ret_count)
@@ -279,6 +293,10 @@ static gust__op *act(gust__desc *d, int dir, int *ret_count)
         return NULL;
     if (op->flags & GUST__OP_MULTISHOT)
         return accept_many(d, op, ret_count) ? op : NULL;
+    if (!op->done) {
+        hand_over(d, op);
+        return op;
+    }
     if (!try_edge(d, op))
         return NULL;
     complete(d, op);
@@ -288,17 +306,18 @@ static gust__op *act(gust__desc *d, int dir, int *ret_count)
 static int dispatch(gust__desc *d)
 {
     int count = 0;
-    gust__op *done[DIR_COUNT];
-    gust__lock_take(&d->lock, RANK_FD);
+    gust__op *told[DIR_COUNT];
+    if (!gust__desc_begin(d))
+        return 0;
     note_ready(d, d->events);
     d->events = 0;
     for (int dir = 0; dir < DIR_COUNT; dir++)
-        done[dir] = act(d, dir, &count);
+        told[dir] = act(d, dir, &count);
     gust__lock_drop(&d->lock);
     for (int dir = 0; dir < DIR_COUNT; dir++) {
-        if (!done[dir])
+        if (!told[dir])
             continue;
-        gust__op_finish(done[dir]);
+        gust__op_finish(told[dir]);
         count++;
     }
     return count;
@@ -306,12 +325,11 @@ static int dispatch(gust__desc *d)
 
 static int epoll_reap(gust__poller *base)
 {
-    int n = 0;
-    gust__desc *d;
-    for (int i = 0; i < EPOLL_EVENTS_MAX && (d = gust__desc_next_reported(gust__epoll_of(base)));
-         i++)
-        n += dispatch(d);
-    return n;
+    gust__desc *descs[EPOLL_EVENTS_MAX];
+    int n = gust__desc_take(gust__epoll_of(base), descs, EPOLL_EVENTS_MAX), count = 0;
+    for (int i = 0; i < n; i++)
+        count += dispatch(descs[i]);
+    return count;
 }
 
 /* --- The backend --------------------------------------------------------- */

@@ -29,7 +29,8 @@ struct gust__desc {
     uint16_t generation;     /* of this use of the record; part of what epoll carries */
     bool hung_up;            /* the peer sends no more: to read is never to wait */
     bool dispatching;        /* a multishot accept runs with the lock dropped */
-    bool queued;             /* on some poller's `reported`, which has the use of `next` */
+    bool queued;             /* on some poller's `reported`, or on its way there or from
+                                there to who acts on it: `next` is theirs */
     uint8_t ready;           /* 1 << DIR_*: an event came while no op was parked */
     uint32_t events;         /* reported (EPOLLIN...) and not acted on */
     gust__epoll *home;       /* whose epoll instance it is in; NULL: none yet */
@@ -78,10 +79,24 @@ void gust__desc_forget_home(gust__epoll *p);
 uint64_t gust__desc_tag(const gust__desc *d);
 gust__desc *gust__desc_of_tag(uint64_t tag);
 
-/* Stores events and puts d on p's list; late ones are dropped.  Any thread. */
-void gust__desc_report(gust__epoll *p, uint64_t tag, uint32_t events);
+/* Descriptors that are to go on a poller's list, linked by desc->next. */
+typedef struct gust__desc_list {
+    gust__desc *first;
+    gust__desc **end;
+} gust__desc_list;
 
-/* Takes one off p's list; NULL if there is none. */
-gust__desc *gust__desc_next_reported(gust__epoll *p);
+/* Stores events and, unless d is on a list already, appends it to this one; late events
+ * are dropped.  Any thread. */
+void gust__desc_report(uint64_t tag, uint32_t events, gust__desc_list *list);
+
+/* Puts them on p's list, in their order.  Any thread. */
+void gust__desc_list_add(gust__epoll *p, gust__desc_list *list);
+
+/* Takes up to `max` off p's list; returns how many. */
+int gust__desc_take(gust__epoll *p, gust__desc **ret_descs, int max);
+
+/* For each that was taken: with its lock, d can be acted on.  False, without it: it is
+ * not in use any more. */
+bool gust__desc_begin(gust__desc *d);
 
 #endif

@@ -273,8 +273,11 @@ static ssize_t fill_empty(gust_conn *c, size_t max_view, gust_time deadline)
     if (c->large)
         return fill_large(c, max_view, deadline);
     ssize_t n = fill_picked(c, max_view, deadline);
-    /* The poller has no buffer left: wait with one of our own. */
-    return n == -ENOBUFS ? fill_heap(c, min_size(OWN_BUF_MIN, max_view), deadline) : n;
+    if (n != -ENOBUFS)
+        return n;
+    /* The poller has no buffer left: with one of our own, for something that is there. */
+    c->drained = false;
+    return fill_heap(c, min_size(OWN_BUF_MIN, max_view), deadline);
 }
 
 void gust__conn_fill_now(gust_conn *c)
