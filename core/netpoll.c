@@ -330,11 +330,27 @@ static bool try_first(gust__op *op)
            gust__op_state_now(op) == GUST__OP_IDLE && gust__op_try(op);
 }
 
-void gust__op_start(gust__op *op)
+static void start_untried(gust__op *op)
 {
     gust__poller *p = gust__poller_current();
-    if (try_first(op) || !backend->start(op, p))
+    if (!backend->start(op, p))
         gust__poller_finish_later(p, op);
+}
+
+void gust__op_start(gust__op *op)
+{
+    if (try_first(op))
+        gust__poller_finish_later(gust__poller_current(), op);
+    else
+        start_untried(op);
+}
+
+bool gust__op_start_or_do(gust__op *op)
+{
+    if (try_first(op))
+        return true;
+    start_untried(op);
+    return false;
 }
 
 void gust__op_cancel(gust__op *op)

@@ -176,6 +176,10 @@ struct gust__op {
  * parks. */
 void gust__op_start(gust__op *op);
 
+/* The same, unless the operation can be done at once, by a call that does not wait.
+ * Then it is, and true is returned: op->res is set, and nobody else is told. */
+bool gust__op_start_or_do(gust__op *op);
+
 /* Asks for the operation back.  The caller guarantees that the record's memory
  * is valid during the call (by the lock that its completion side also takes).
  * Any M that has a P; never parks. */

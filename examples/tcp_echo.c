@@ -13,9 +13,13 @@
 static void echo(void *conn)
 {
     ssize_t n;
-    while ((n = gust_conn_fill(conn, 65536, gust_after(60 * GUST_SEC))) > 0 &&
-           gust_conn_write(conn, gust_conn_view(conn).data, n, gust_after(10 * GUST_SEC)) > 0)
+    gust_time deadline = gust_after(60 * GUST_SEC);
+    while ((n = gust_conn_fill(conn, 65536, deadline)) > 0) {
+        deadline = gust_after(60 * GUST_SEC);
+        if (gust_conn_write(conn, gust_conn_view(conn).data, n, deadline) < 0)
+            break;
         gust_conn_consume(conn, n);
+    }
     gust_conn_close(conn, gust_after(10 * GUST_SEC));
 }
 

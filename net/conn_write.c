@@ -58,7 +58,10 @@ gust__conn_writer *gust__conn_writer_rest_locked(gust_conn *c)
 /* --- Sends in the background --------------------------------------------- */
 
 static void send_done(gust__op *op);
+static void send_next_locked(gust_conn *c, int res);
 
+/* Nobody is told of a send that is done at once: if somebody waits, it takes the long
+ * way. */
 static void send_rest_locked(gust_conn *c)
 {
     gust__conn_writer *wr = c->wr;
@@ -69,7 +72,10 @@ static void send_rest_locked(gust_conn *c)
         .len = wr->sending_len - wr->sent_len,
         .done = send_done,
     };
-    gust__op_start(&wr->send);
+    if (c->waiters.head)
+        gust__op_start(&wr->send);
+    else if (gust__op_start_or_do(&wr->send))
+        send_next_locked(c, wr->send.res);
 }
 
 void gust__conn_send_locked(gust_conn *c)
@@ -197,8 +203,12 @@ int gust__conn_drain_locked(gust_conn *c, gust_time deadline, bool closer)
     while (!c->wr_error && (conn_is_sending(c) || conn_filled(c) > 0)) {
         if (c->closing && !closer)
             return -EBADF;
+        if (!closer && gust__conn_limit_passed_locked(c, SIDE_WRITE))
+            return -ETIMEDOUT;
         gust__conn_send_locked(c);
-        int error = gust__conn_wait_sent_locked(c, deadline, closer);
+        int error = 0;
+        if (conn_is_sending(c) || conn_filled(c) > 0)
+            error = gust__conn_wait_sent_locked(c, deadline, closer);
         if (error)
             return error;
     }
