@@ -35,12 +35,18 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{tls};
         default_type text/plain;
         location / {{ return 200 "Hello, World!"; }}
     }}
 }}
 """
+
+
+NGINX_TLS = """ ssl;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {chain};
+        ssl_certificate_key {key}"""
 
 
 class Failure(Exception):
@@ -58,22 +64,24 @@ def program(path):
     return str(path)
 
 
-def gust(port, _directory):
+def gust(port, _directory, cert=None):
     # As with nginx below, idle connections outlast the benchmark.
+    tls = ["--tls-cert", str(cert.chain), "--tls-key", str(cert.key)] if cert else []
     return [program(BUILD / "examples" / "http_echo"), "--listen", f"127.0.0.1:{port}",
-            "--idle-timeout", "3600"]
+            "--idle-timeout", "3600", *tls]
 
 
 def limit(mode):
     return lambda port, _directory: [program(BUILD / "bench" / "limit"), mode, str(port)]
 
 
-def nginx(port, directory):
+def nginx(port, directory, cert=None):
     path = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if not path:
         return None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100)
+    tls = NGINX_TLS.format(chain=cert.chain, key=cert.key) if cert else ""
+    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100, tls=tls)
     (directory / "nginx.conf").write_text(conf)
     return [path, "-e", "stderr", "-p", str(directory), "-c", "nginx.conf"]
 
@@ -110,8 +118,9 @@ class Kind:
     """A server by name.  `limit` names the servers that set the mark for it; `probe`
     says of an open connection whether the server at its end answers well."""
 
-    def __init__(self, command, env=None, limit=(), probe=get):
+    def __init__(self, command, env=None, limit=(), probe=get, scheme="http"):
         self.command = command
+        self.scheme = scheme
         self.env = env or {}
         self.limit = limit
         self.probe = probe
@@ -170,7 +179,7 @@ class Server:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gust-bench-"))
             self.stderr = stack.enter_context(tempfile.TemporaryFile())
             self.port = free_port()
-            self.url = f"http://127.0.0.1:{self.port}/"
+            self.url = f"{self.kind.scheme}://127.0.0.1:{self.port}/"
             self.process = subprocess.Popen(
                 self.kind.command(self.port, pathlib.Path(directory)),
                 env=os.environ | {"GUST_MAXPROCS": self.procs, "GOMAXPROCS": self.procs}
