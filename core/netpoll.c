@@ -324,10 +324,16 @@ int gust__poller_finish_all(gust__poller *p)
 }
 
 /* A multishot is never tried: its results come through `more`, on g0. */
+static bool is_tried_first(const gust__op *op)
+{
+    if (op->code == GUST__OP_SENDMSG && !(op->flags & GUST__OP_ZEROCOPY))
+        return backend->tries_sendmsg;
+    return backend->tries_first && !(op->flags & (GUST__OP_DRAINED | GUST__OP_MULTISHOT));
+}
+
 static bool try_first(gust__op *op)
 {
-    return backend->tries_first && !(op->flags & (GUST__OP_DRAINED | GUST__OP_MULTISHOT)) &&
-           gust__op_state_now(op) == GUST__OP_IDLE && gust__op_try(op);
+    return is_tried_first(op) && gust__op_state_now(op) == GUST__OP_IDLE && gust__op_try(op);
 }
 
 static void start_untried(gust__op *op)

@@ -240,6 +240,9 @@ typedef struct gust__backend {
     /* True if operations are tried by an ordinary system call before they are
      * started, because starting never tries: gust__op_try works for all of them. */
     bool tries_first;
+    /* True if a SENDMSG without ZEROCOPY is tried so: what its bytes cost hides the call,
+     * and a goroutine whose bytes are taken at once need not park. */
+    bool tries_sendmsg;
     bool does_files; /* it knows GUST__OP_FILE */
     /* 0 if this kernel lets us use it, found out by a round trip; else a
      * negative errno value and *ret_why says which step failed. */

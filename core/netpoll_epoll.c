@@ -348,6 +348,7 @@ static void epoll_submit(gust__poller *base)
 const gust__backend gust__backend_epoll = {
     .name = "epoll",
     .tries_first = true,
+    .tries_sendmsg = true,
     .probe = gust__epoll_probe,
     .open = gust__epoll_open,
     .close = gust__epoll_close,

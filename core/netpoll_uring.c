@@ -479,18 +479,18 @@ static void uring_fd_fini(gust__fd *f)
     (void)f;
 }
 
-/* The two kinds differ in how a ring is set up, and no more. */
-#define RING_BACKEND(its_name, its_probe, its_open)                                         \
-    {                                                                                       \
-        .name = (its_name), .tries_first = false, .does_files = true, .probe = (its_probe), \
-        .open = (its_open), .close = gust__uring_close, .start = uring_start,               \
-        .cancel = uring_cancel, .sleep = uring_sleep, .pending = uring_pending,             \
-        .submit = uring_submit, .collect = uring_collect, .reap = uring_reap,               \
-        .fd_init = uring_fd_init, .fd_fini = uring_fd_fini,                                 \
-        .zerocopy_min = gust__uring_zerocopy_min, .buf_put = gust__uring_buf_put,           \
+/* The two kinds differ in how a ring is set up, and in that SQPOLL makes no system call. */
+#define RING_BACKEND(its_name, its_probe, its_open, is_sqpoll)                                    \
+    {                                                                                             \
+        .name = (its_name), .tries_first = false, .tries_sendmsg = !(is_sqpoll),                  \
+        .does_files = true, .probe = (its_probe), .open = (its_open), .close = gust__uring_close, \
+        .start = uring_start, .cancel = uring_cancel, .sleep = uring_sleep,                       \
+        .pending = uring_pending, .submit = uring_submit, .collect = uring_collect,               \
+        .reap = uring_reap, .fd_init = uring_fd_init, .fd_fini = uring_fd_fini,                   \
+        .zerocopy_min = gust__uring_zerocopy_min, .buf_put = gust__uring_buf_put,                 \
     }
 
 const gust__backend gust__backend_uring =
-    RING_BACKEND("io_uring", gust__uring_probe, gust__uring_open);
+    RING_BACKEND("io_uring", gust__uring_probe, gust__uring_open, false);
 const gust__backend gust__backend_sqpoll =
-    RING_BACKEND("sqpoll", gust__sqpoll_probe, gust__sqpoll_open);
+    RING_BACKEND("sqpoll", gust__sqpoll_probe, gust__sqpoll_open, true);

@@ -1,5 +1,6 @@
 /* Sends that do not fit the socket's buffer: they go on until all is sent, or say
  * how far they came. */
+#include <string.h>
 #include <sys/uio.h>
 
 #include "tests/core/sockets.h"
@@ -145,4 +146,30 @@ static int duplex_main(void *arg)
 Test(netpoll_send, both_directions_of_a_descriptor_wait_at_once)
 {
     test_run(duplex_main, NULL);
+}
+
+/* home is who started it. */
+static int untold_main(void *arg)
+{
+    pair p;
+    char byte = 'x';
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    gust__op op = {.code = GUST__OP_SENDMSG, .msg = &msg};
+    const bool is_sqpoll = strcmp(gust_netpoll_name(), "sqpoll") == 0;
+    (void)arg;
+    pair_open(&p);
+    op.fd = &p.a;
+    CHECK_EQ(gust__op_wait(&op, NULL, SOON), 1);
+    CHECK_EQ(op.home != NULL, is_sqpoll);
+    byte = 0;
+    CHECK_EQ(recv(p.b.fd, &byte, 1, MSG_DONTWAIT), 1);
+    CHECK_EQ(byte, 'x');
+    pair_close(&p);
+    return 0;
+}
+
+Test(netpoll_send, a_message_that_fits_is_sent_without_a_ring_unless_that_costs_no_call)
+{
+    test_run(untold_main, NULL);
 }
