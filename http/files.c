@@ -155,11 +155,21 @@ static int find_plain(const gust_http_files *files, const char *name, struct fil
                            : gust__files_open_regular(files, name, found);
 }
 
-/* An encoded sibling, whose type is that of what it encodes. */
-static int find_encoded(struct serving *s, size_t len, enum http_coding coding,
+/* Of what the name stands for, whether or not it is there. */
+static const char *type_of(const struct serving *s)
+{
+    struct files_found found;
+
+    if (s->files->root < 0 && gust__files_find_asset(s->files, s->name, &found) == 0 && found.type)
+        return found.type;
+    return gust__files_type(s->files, s->name);
+}
+
+/* A sibling, whose type is that of what it encodes. */
+static int find_encoded(struct serving *s, const char *type, enum http_coding coding,
                         struct files_found *found)
 {
-    struct files_found plain;
+    size_t len = strlen(s->name);
 
     strcpy(s->name + len, coding == CODING_BR ? ".br" : ".gz");
     int r = find_plain(s->files, s->name, found);
@@ -167,24 +177,21 @@ static int find_encoded(struct serving *s, size_t len, enum http_coding coding,
     if (r < 0)
         return r;
     found->coding = coding;
-    found->type = NULL;
-    if (s->files->root < 0 && gust__files_find_asset(s->files, s->name, &plain) == 0)
-        found->type = plain.type;
+    found->type = type;
     return 0;
 }
 
 /* A client that takes nothing that is there gets it as it is (RFC 9110, 12.5.3). */
-static int find_best(struct serving *s, struct files_found *found)
+static int find_best(struct serving *s, const char *type, struct files_found *found)
 {
     enum http_coding codings[CODINGS];
     struct http_accept accept;
-    size_t len = strlen(s->name);
     int r = -ENOENT;
 
     gust__http_accept_read(&accept, s->req);
     unsigned count = gust__http_accept_order(&accept, (1U << CODINGS) - 1, codings);
     for (unsigned i = 0; i < count && r < 0 && codings[i] != CODING_IDENTITY; i++)
-        r = find_encoded(s, len, codings[i], found);
+        r = find_encoded(s, type, codings[i], found);
     if (r < 0)
         r = find_plain(s->files, s->name, found);
     if (r == 0)
@@ -195,10 +202,10 @@ static int find_best(struct serving *s, struct files_found *found)
 /* A coding would not make a picture much smaller: there is no looking for one. */
 static int find(struct serving *s, struct files_found *found)
 {
-    const char *type = s->files->options.precompressed ? gust__files_type(s->files, s->name) : "";
+    const char *type = s->files->options.precompressed ? type_of(s) : "";
 
     if (gust__http_type_compresses((gust_span){type, strlen(type)}))
-        return find_best(s, found);
+        return find_best(s, type, found);
     return find_plain(s->files, s->name, found);
 }
 
