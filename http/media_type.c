@@ -146,6 +146,8 @@ const char *gust__http_type_find(const gust_http_type *table, size_t count, cons
 {
     char extension[EXTENSION_MAX + 1];
 
+    if (count == 0)
+        return NULL;
     read_extension(name, extension);
     const gust_http_type *found = bsearch(extension, table, count, sizeof(*table), compare);
     return found ? found->type : NULL;
