@@ -42,6 +42,10 @@ const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
 
+/* Buffers of HTTP_BUFFER_SIZE bytes, so that not each response asks the system for one. */
+#define HTTP_BUFFER_SIZE ((size_t)65536)
+struct gust_pool *gust__http_buffers(const struct http_conn *hc);
+
 /* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
 

@@ -1,28 +1,27 @@
 /* Bodies out of files.
  *
- * The start of a body is read into the text behind the header: a small file, which is what
- * most are, leaves in one piece with it, and costs one system call more than a body from
- * memory.  The rest of a large one is net's to copy (gust_conn_send_file); where it has to
- * be chunked, or filtered, it is read and written piece by piece. */
+ * What is small, as most files are, is read into the text behind the header, as if a
+ * handler had written it.  Of others pieces are read into a buffer of the server's, and the
+ * first one leaves together with the header.  What is left of a large one is net's to copy
+ * (gust_conn_send_file), unless it has to be chunked or filtered. */
 #include <gust/http_files.h>
 
 #include <errno.h>
 #include <gust/copy.h>
 #include <gust/runtime.h>
-#include <stdlib.h>
+#include <gust/sync.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "core/inject.h"
 #include "http/filter.h"
 #include "http/response.h"
 
-/* As many bytes go with the header at most.  With twice as many, allocators begin to ask
- * the system for each buffer. */
-#define START_MAX ((size_t)65536)
+/* Up to here a body is put behind the header. */
+#define STAGED_MAX ((size_t)16384)
 
-#define PIECE_MAX ((size_t)65536)
+/* From here on it is worth net's preparations. */
+#define COPIED_MIN ((uint64_t)1 << 20)
 
 /* --- Reading --------------------------------------------------------------------- */
 
@@ -75,12 +74,12 @@ static void advance(gust_http_response *res, struct file_part *f, uint64_t n)
     res->written += n;
 }
 
-/* The start of the body, behind the header in the text: nothing has changed if that
- * fails.  Then both are sent. */
-static int send_start(gust_http_response *res, struct file_part *f)
+/* All of the body, behind the header in the text: nothing has changed if that fails.  Then
+ * both are sent. */
+static int send_staged(gust_http_response *res, struct file_part *f)
 {
     struct http_text *t = &res->text;
-    size_t n = f->left < START_MAX ? (size_t)f->left : START_MAX;
+    size_t n = (size_t)f->left;
     int r = gust__http_text_reserve(t, n + 2);
 
     if (r == 0)
@@ -92,25 +91,6 @@ static int send_start(gust_http_response *res, struct file_part *f)
     gust__http_declare(res, f->left);
     advance(res, f, n);
     return gust__http_commit(res, res->declared && res->written == res->length);
-}
-
-static int send_pieces(gust_http_response *res, struct file_part *f)
-{
-    size_t size = f->left < PIECE_MAX ? (size_t)f->left : PIECE_MAX;
-    char *buf = gust__malloc(size);
-    int r = buf ? 0 : -ENOMEM;
-
-    while (r == 0 && f->left > 0) {
-        size_t n = f->left < size ? (size_t)f->left : size;
-        r = read_all(f->fd, buf, n, f->at);
-        if (r == 0) {
-            gust__http_filter_write(res, buf, n);
-            advance(res, f, n);
-            r = res->error;
-        }
-    }
-    free(buf);
-    return r;
 }
 
 /* A client that has taken something within the write timeout gets another one. */
@@ -129,11 +109,51 @@ static int send_rest(gust_http_response *res, struct file_part *f)
     return r == 0 ? -ENODATA : r;
 }
 
-static int send_body(gust_http_response *res, struct file_part *f)
+static bool is_copied(const gust_http_response *res, const struct file_part *f)
 {
-    bool whole = res->framing != FRAMING_CHUNKED && !res->filter_state;
+    return f->left >= COPIED_MIN && res->framing != FRAMING_CHUNKED && !res->filter_state;
+}
 
-    return whole && f->left > START_MAX ? send_rest(res, f) : send_pieces(res, f);
+/* Reads the next piece and, if it is the first one, sends the header: an error before that
+ * changes nothing. */
+static int begin_piece(gust_http_response *res, const struct file_part *f, char *buf, size_t n)
+{
+    int r = read_all(f->fd, buf, n, f->at);
+
+    if (r < 0 || res->committed)
+        return r;
+    gust__http_declare(res, f->left);
+    return gust__http_commit(res, false);
+}
+
+static int send_pieces(gust_http_response *res, struct file_part *f, char *buf)
+{
+    int r = 0;
+
+    while (r == 0 && f->left > 0) {
+        size_t n = f->left < HTTP_BUFFER_SIZE ? (size_t)f->left : HTTP_BUFFER_SIZE;
+        r = begin_piece(res, f, buf, n);
+        if (r < 0)
+            break;
+        gust__http_filter_write(res, buf, n);
+        advance(res, f, n);
+        r = res->error;
+        if (is_copied(res, f))
+            break;
+    }
+    return r;
+}
+
+static int send_buffered(gust_http_response *res, struct file_part *f)
+{
+    gust_pool *pool = gust__http_buffers(res->hc);
+    char *buf = gust_pool_get(pool);
+
+    if (!buf)
+        return -ENOMEM;
+    int r = send_pieces(res, f, buf);
+    gust_pool_put(pool, buf);
+    return r < 0 || f->left == 0 ? r : send_rest(res, f);
 }
 
 /* Nothing is sent of it, or there is nothing: it is counted. */
@@ -148,19 +168,10 @@ static int count_only(gust_http_response *res, uint64_t len)
     return 0;
 }
 
-/* Once the body has begun there is no way back: an error cuts it off. */
-static int send_more(gust_http_response *res, struct file_part *f)
-{
-    int r = send_body(res, f);
-
-    if (r < 0 && res->error == 0)
-        res->error = r;
-    return r;
-}
-
 int gust__http_send_file(gust_http_response *res, int fd, uint64_t offset, uint64_t len)
 {
     struct file_part f = {fd, offset, len};
+    bool first = !res->committed && res->body_at == 0;
     int r = gust__http_admit(res, len);
 
     if (r < 0)
@@ -169,9 +180,14 @@ int gust__http_send_file(gust_http_response *res, int fd, uint64_t offset, uint6
         return -EINVAL;
     if (len == 0 || !gust__http_sends_body(res))
         return count_only(res, len);
-    if (!res->committed)
-        r = res->body_at > 0 ? gust__http_commit(res, false) : send_start(res, &f);
-    return r < 0 || f.left == 0 ? r : send_more(res, &f);
+    if (!res->committed && !first)
+        r = gust__http_commit(res, false);
+    if (r == 0)
+        r = first && len <= STAGED_MAX ? send_staged(res, &f) : send_buffered(res, &f);
+    /* Once the body has begun there is no way back: it is cut off. */
+    if (r < 0 && res->committed && res->error == 0)
+        res->error = r;
+    return r;
 }
 
 int gust_http_send_file(gust_http_response *res, int fd, uint64_t offset, uint64_t len)
