@@ -20,11 +20,13 @@ const char *gust__files_type(const gust_http_files *files, const char *name)
 
 /* --- Fields ------------------------------------------------------------------------ */
 
-/* Adds a field unless an earlier one was refused, or this one is not to be there. */
-static void add(gust_http_response *res, int *r, const char *name, const char *value)
+/* Adds a field unless an earlier one was refused, or this one is not to be there.  All
+ * values are our own, or have been checked with the options. */
+static inline void add(gust_http_response *res, int *r, const char *name, const char *value)
 {
     if (*r == 0 && value)
-        *r = gust_http_header(res, name, value);
+        *r = gust__http_add_field(res, (gust_span){name, strlen(name)},
+                                  (gust_span){value, strlen(value)});
 }
 
 /* Those of 200, 206 and 304 (RFC 9110, 15.4.5). */
@@ -47,7 +49,8 @@ static int add_modified(gust_http_response *res, const struct files_found *found
     if (!found->has_modified || found->modified_s > time(NULL) ||
         gust_http_date_format(found->modified_s, date) < 0)
         return 0;
-    return gust_http_header(res, "Last-Modified", date);
+    return gust__http_add_field(res, (gust_span){"Last-Modified", 13},
+                                (gust_span){date, sizeof(date) - 1});
 }
 
 /* For a 206 of several ranges the type is another one. */

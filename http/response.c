@@ -187,6 +187,11 @@ int gust_http_header_span(gust_http_response *res, const char *name, gust_span v
     return r == 1 ? text_add_field(&res->text, name_span, value) : r;
 }
 
+int gust__http_add_field(gust_http_response *res, gust_span name, gust_span value)
+{
+    return text_add_field(&res->text, name, value);
+}
+
 int gust_http_header(gust_http_response *res, const char *name, const char *value)
 {
     return gust_http_header_span(res, name, (gust_span){value, strlen(value)});
