@@ -21,7 +21,7 @@
 #define STAGED_MAX ((size_t)16384)
 
 /* From here on it is worth net's preparations. */
-#define COPIED_MIN ((uint64_t)1 << 20)
+#define COPIED_MIN ((uint64_t)256 << 10)
 
 /* --- Reading --------------------------------------------------------------------- */
 
