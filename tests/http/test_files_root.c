@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* From here on openat2 is answered so, in this process. */
+/* From here on openat2 is answered so, on all threads. */
 static bool refuse_openat2(int error)
 {
     struct sock_filter code[] = {
@@ -20,7 +20,7 @@ static bool refuse_openat2(int error)
     struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
 
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
 /* The root is a directory in the tree, with a secret beside it. */
