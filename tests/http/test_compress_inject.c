@@ -15,13 +15,12 @@ Test(compress_inject, it_needs_a_debug_build)
 
 #define LARGE 200000
 
+static char body[LARGE];
+
 static void answer(gust_http_request *req, gust_http_response *res, void *arg)
 {
-    static char body[LARGE];
     size_t len = span_is(gust_http_request_path(req), "/small") ? 2000 : sizeof(body);
     (void)arg;
-    for (size_t i = 0; i < len; i++)
-        body[i] = (char)('a' + i * i % 23);
     if (!served(gust_http_header(res, "Content-Type", "text/plain")) ||
         !served(gust_http_header(res, "ETag", "\"x\"")))
         return;
@@ -53,6 +52,8 @@ static void serve_coding(const char *request)
                                 .check = check_compressed};
     gust_http_compress *compress;
 
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)('a' + i * i % 23);
     if (!served(gust_http_compress_new(NULL, &compress)))
         return;
     const gust_http_layer layer = {gust_http_compress_layer, compress};
