@@ -61,10 +61,15 @@ static void give_back(void *encoder, void *bytes)
 
 static void give_all_back(struct encoder *e)
 {
-    struct encoder_block *b;
+    struct encoder_block *b = LIST_FIRST(&e->blocks);
 
-    while ((b = LIST_FIRST(&e->blocks)))
-        give_back(e, b->bytes);
+    while (b) {
+        struct encoder_block *next = LIST_NEXT(b, link);
+        free(b);
+        b = next;
+    }
+    LIST_INIT(&e->blocks);
+    e->bytes = sizeof(*e);
 }
 
 static void *take_array(void *encoder, unsigned count, unsigned size)
