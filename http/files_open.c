@@ -74,7 +74,8 @@ static int step(const gust_http_files *files, int dir, const char *name, int fla
     return r;
 }
 
-/* A slash at the end would have a link followed: it is left out. */
+/* A slash at the end would have a link followed: it is left out, and O_DIRECTORY is among
+ * the flags of who means one. */
 static int walk(const gust_http_files *files, const char *name, int flags)
 {
     char segment[NAME_MAX + 1];
@@ -89,10 +90,8 @@ static int walk(const gust_http_files *files, const char *name, int flags)
         }
         memcpy(segment, name, len);
         segment[len] = '\0';
-        if (name[len] == '\0')
+        if (name[len] == '\0' || name[len + 1] == '\0')
             return step(files, dir, segment, flags);
-        if (name[len + 1] == '\0')
-            return step(files, dir, segment, flags | O_DIRECTORY);
         dir = step(files, dir, segment, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir < 0)
             return dir;
