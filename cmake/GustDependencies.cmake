@@ -18,6 +18,16 @@ if(NOT OPENSSL_FOUND)
         "gust needs OpenSSL 3.0 or newer.  Debian and Ubuntu: apt-get install libssl-dev")
 endif()
 
+pkg_check_modules(ZLIB QUIET IMPORTED_TARGET zlib)
+if(NOT ZLIB_FOUND)
+    message(FATAL_ERROR "gust needs zlib.  Debian and Ubuntu: apt-get install zlib1g-dev")
+endif()
+
+pkg_check_modules(BROTLIENC QUIET IMPORTED_TARGET libbrotlienc)
+if(NOT BROTLIENC_FOUND)
+    message(FATAL_ERROR "gust needs brotli.  Debian and Ubuntu: apt-get install libbrotli-dev")
+endif()
+
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
@@ -33,4 +43,8 @@ if(GUST_TESTS AND GUST_SANITIZE STREQUAL "none")
         message(FATAL_ERROR "The tests need Criterion.  Debian and Ubuntu: apt-get install "
             "libcriterion-dev; or leave them out with -DGUST_TESTS=OFF")
     endif()
+endif()
+if(GUST_TESTS)
+    # Comes with the encoder.
+    pkg_check_modules(BROTLIDEC QUIET REQUIRED IMPORTED_TARGET libbrotlidec)
 endif()

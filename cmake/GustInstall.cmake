@@ -1,4 +1,5 @@
-# Libraries, public headers, gust.pc, and gust-tls.pc for what needs OpenSSL.
+# Libraries, public headers, gust.pc, and gust-*.pc for what needs OpenSSL, or zlib and
+# brotli.
 
 get_property(libraries GLOBAL PROPERTY GUST_LIBRARIES)
 install(TARGETS ${libraries} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -15,7 +16,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/cmake/GustSafepoints.cmake
 # Static archives do not record what they need, so gust.pc must say it.
 set(GUST_PC_LIBS "")
 foreach(library IN LISTS libraries)
-    if(library STREQUAL "gust_tls")
+    if(library MATCHES "^gust_(tls|http_compress)$")
         continue()
     endif()
     string(PREPEND GUST_PC_LIBS "-l${library} ")
@@ -40,6 +41,7 @@ if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} AND NOT IS_ABSOLUTE ${CMAKE_INSTALL_I
     set(GUST_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
     set(GUST_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-configure_file(${PROJECT_SOURCE_DIR}/cmake/gust.pc.in ${PROJECT_BINARY_DIR}/gust.pc @ONLY)
-configure_file(${PROJECT_SOURCE_DIR}/cmake/gust-tls.pc.in ${PROJECT_BINARY_DIR}/gust-tls.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/gust.pc ${PROJECT_BINARY_DIR}/gust-tls.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(name gust gust-tls gust-http-compress)
+    configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

@@ -177,7 +177,8 @@ ssize_t gust__splice_to_socket(int in, int out, size_t len)
     gust__sigpipe sigpipe;
     gust__sigpipe_block(&sigpipe);
     ssize_t n = gust__splice(in, out, len);
-    gust__sigpipe_unblock(&sigpipe, n == -EPIPE);
+    /* The reset may come after a part of it: then the signal comes with a count. */
+    gust__sigpipe_unblock(&sigpipe, n == -EPIPE || (n >= 0 && (size_t)n < len));
     return n;
 }
 

@@ -12,8 +12,8 @@ typedef struct gust__sigpipe {
     bool pending;    /* one came before, and was blocked */
 } gust__sigpipe;
 
-/* Around a call on one thread, without a park between them.  `broken`: the call has
- * answered EPIPE. */
+/* Around a call on one thread, without a park between them.  `broken`: the call
+ * may have met EPIPE. */
 void gust__sigpipe_block(gust__sigpipe *s);
 void gust__sigpipe_unblock(const gust__sigpipe *s, bool broken);
 

@@ -85,19 +85,36 @@ static bool list_has(gust_span list, const gust_http_version *version, etag_equa
 
 /* --- Conditions ----------------------------------------------------------- */
 
+/* Where the value of a field of this name goes; NULL if it is none of them. */
+static gust_span *find_place(gust_http_conditions *c, gust_span name)
+{
+    switch (name.len) {
+    case 5: return gust__http_equals(name, "range") ? &c->range : NULL;
+    case 8:
+        if (gust__http_equals(name, "if-match"))
+            return &c->if_match;
+        return gust__http_equals(name, "if-range") ? &c->if_range : NULL;
+    case 13: return gust__http_equals(name, "if-none-match") ? &c->if_none_match : NULL;
+    case 17: return gust__http_equals(name, "if-modified-since") ? &c->if_modified_since : NULL;
+    case 19: return gust__http_equals(name, "if-unmodified-since") ? &c->if_unmodified_since : NULL;
+    default: return NULL;
+    }
+}
+
 void gust_http_conditions_read(const gust_http_request *req, gust_http_conditions *ret_conditions)
 {
     gust_http_method method = gust_http_request_method(req);
+    gust_http_field field;
+    size_t cursor = 0;
 
     *ret_conditions = (gust_http_conditions){
         .is_get = method == GUST_HTTP_GET || method == GUST_HTTP_HEAD,
-        .if_match = gust_http_request_header(req, "If-Match"),
-        .if_none_match = gust_http_request_header(req, "If-None-Match"),
-        .if_modified_since = gust_http_request_header(req, "If-Modified-Since"),
-        .if_unmodified_since = gust_http_request_header(req, "If-Unmodified-Since"),
-        .if_range = gust_http_request_header(req, "If-Range"),
-        .range = gust_http_request_header(req, "Range"),
     };
+    while (gust_http_request_fields(req, &cursor, &field)) {
+        gust_span *place = find_place(ret_conditions, field.name);
+        if (place && !place->data)
+            *place = field.value;
+    }
 }
 
 /* True if there are two dates to compare: the field's and the version's. */

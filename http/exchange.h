@@ -5,6 +5,7 @@
  *     request.c   what a handler can ask of a request; its life
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
+ *     filter.c    what changes the body on its way; send_file.c: bodies from files
  *     arena.c     memory that lives as long as a request
  *
  * Output is appended to the connection's write buffer and flushed in one place,
@@ -40,6 +41,10 @@ const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
+
+/* Buffers of HTTP_BUFFER_SIZE bytes, so that not each response asks the system for one. */
+#define HTTP_BUFFER_SIZE ((size_t)65536)
+struct gust_pool *gust__http_buffers(const struct http_conn *hc);
 
 /* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
@@ -130,6 +135,8 @@ struct http_text {
  * that a connection that has served a request still costs one page of it. */
 #define RESPONSE_STORAGE 1536
 
+struct http_filter;
+
 enum response_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
 struct gust_http_response {
@@ -152,6 +159,10 @@ struct gust_http_response {
     uint64_t length;
     uint64_t written; /* body bytes taken from the handler */
     int error;        /* of a send; nothing more is sent */
+
+    const struct http_filter *filter; /* http/filter.h; NULL: none */
+    void *filter_state;               /* of a filter that wants this body */
+    struct http_text *collected;      /* where a filter's output goes; NULL: to the client */
 
     char storage[RESPONSE_STORAGE];
 };

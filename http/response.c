@@ -4,10 +4,11 @@
  * commit decides the framing, puts the status line and the server's fields in
  * front, and appends it all to the connection in one piece; that happens when
  * the handler returns, flushes, or has written more than is collected. */
-#include "http/exchange.h"
+#include "http/response.h"
 
 #include "core/inject.h"
 #include "http/date.h"
+#include "http/filter.h"
 #include "http/status.h"
 
 #include <errno.h>
@@ -16,8 +17,7 @@
 
 /* --- Text ----------------------------------------------------------------- */
 
-/* Makes room for `more` bytes. */
-static int text_reserve(struct http_text *t, size_t more)
+int gust__http_text_reserve(struct http_text *t, size_t more)
 {
     if (more <= t->capacity - t->len)
         return 0;
@@ -48,7 +48,7 @@ static int text_add_field(struct http_text *t, gust_span name, gust_span value)
     if (value.len > RESPONSE_FIELDS_MAX || name.len > RESPONSE_FIELDS_MAX ||
         t->len + need > RESPONSE_PREFIX_MAX + RESPONSE_FIELDS_MAX)
         return -ENOBUFS;
-    int r = text_reserve(t, need);
+    int r = gust__http_text_reserve(t, need);
     if (r < 0)
         return r;
     text_put(t, name.data, name.len);
@@ -110,10 +110,15 @@ void gust__http_response_init(gust_http_response *res, struct http_conn *hc, gus
     res->length = 0;
     res->written = 0;
     res->error = 0;
+    res->filter = NULL;
+    res->filter_state = NULL;
+    res->collected = NULL;
 }
 
 void gust__http_response_fini(gust_http_response *res)
 {
+    if (res->filter_state)
+        gust__http_filter_free(res);
     free(res->text.heap);
     free(res->trailers.heap);
 }
@@ -182,6 +187,11 @@ int gust_http_header_span(gust_http_response *res, const char *name, gust_span v
     return r == 1 ? text_add_field(&res->text, name_span, value) : r;
 }
 
+int gust__http_add_field(gust_http_response *res, gust_span name, gust_span value)
+{
+    return text_add_field(&res->text, name, value);
+}
+
 int gust_http_header(gust_http_response *res, const char *name, const char *value)
 {
     return gust_http_header_span(res, name, (gust_span){value, strlen(value)});
@@ -194,15 +204,14 @@ static bool is_head_request(const gust_http_response *res)
     return res->req->head->method_code == GUST_HTTP_HEAD;
 }
 
-/* 304 may tell the length that a 200 would have had, but has no body either. */
-static bool status_has_body(int status)
+bool gust__http_status_has_body(int status)
 {
     return status != 204 && status != 304;
 }
 
-static bool sends_body(const gust_http_response *res)
+bool gust__http_sends_body(const gust_http_response *res)
 {
-    return status_has_body(res->status) && !is_head_request(res);
+    return gust__http_status_has_body(res->status) && !is_head_request(res);
 }
 
 static void send_bytes(gust_http_response *res, const void *buf, size_t len)
@@ -216,11 +225,11 @@ static enum response_framing choose_framing(const gust_http_response *res, bool 
 {
     if (res->status == 204)
         return FRAMING_NONE;
-    if (res->declared)
+    if (res->declared && !res->filter_state)
         return FRAMING_LENGTH;
     if (res->status == 304)
         return FRAMING_NONE;
-    if (complete && !res->wants_chunked)
+    if (complete && !res->wants_chunked && !res->filter_state)
         return FRAMING_LENGTH;
     return res->req->head->minor == 1 ? FRAMING_CHUNKED : FRAMING_CLOSE;
 }
@@ -261,12 +270,11 @@ static size_t build_prefix(const gust_http_response *res, char *prefix)
     return (size_t)(p - prefix);
 }
 
-/* Ends the header in the text; the body follows. */
-static int end_header(gust_http_response *res)
+int gust__http_end_header(gust_http_response *res)
 {
     if (res->body_at > 0)
         return 0;
-    int r = text_reserve(&res->text, 2);
+    int r = gust__http_text_reserve(&res->text, 2);
     if (r < 0)
         return r;
     text_put(&res->text, "\r\n", 2);
@@ -274,13 +282,13 @@ static int end_header(gust_http_response *res)
     return 0;
 }
 
-static void send_piece(gust_http_response *res, const void *buf, size_t len)
+void gust__http_send_piece(gust_http_response *res, const void *buf, size_t len)
 {
     char line[20];
     char *end = line + sizeof(line);
     char *p = end;
 
-    if (!sends_body(res) || len == 0)
+    if (!gust__http_sends_body(res) || len == 0)
         return;
     if (res->framing != FRAMING_CHUNKED) {
         send_bytes(res, buf, len);
@@ -295,14 +303,15 @@ static void send_piece(gust_http_response *res, const void *buf, size_t len)
     send_bytes(res, "\r\n", 2);
 }
 
-/* Sends header and staged body. */
-static int commit(gust_http_response *res, bool complete)
+int gust__http_commit(gust_http_response *res, bool complete)
 {
     struct http_text *t = &res->text;
     char prefix[RESPONSE_PREFIX_MAX];
-    int r = end_header(res);
+    int r = gust__http_end_header(res);
 
     if (r < 0)
+        return res->error = r;
+    if (res->filter && (r = gust__http_filter_begin(res, complete)) < 0)
         return res->error = r;
     res->committed = true;
     res->framing = choose_framing(res, complete);
@@ -313,21 +322,21 @@ static int commit(gust_http_response *res, bool complete)
 
     char *body = t->data + res->body_at;
     size_t staged = t->len - res->body_at;
-    bool in_one_piece = res->framing != FRAMING_CHUNKED && sends_body(res);
+    bool in_one_piece =
+        res->framing != FRAMING_CHUNKED && !res->filter_state && gust__http_sends_body(res);
     send_bytes(res, start, (size_t)(body - start) + (in_one_piece ? staged : 0));
     if (!in_one_piece)
-        send_piece(res, body, staged);
+        gust__http_filter_write(res, body, staged);
     return res->error;
 }
 
 /* --- Body ----------------------------------------------------------------- */
 
-/* Checks a write against the framing the handler asked for. */
-static int admit(const gust_http_response *res, size_t len)
+int gust__http_admit(const gust_http_response *res, size_t len)
 {
     if (res->error < 0)
         return res->error;
-    if (len > 0 && !status_has_body(res->status))
+    if (len > 0 && !gust__http_status_has_body(res->status))
         return -EMSGSIZE;
     if (res->declared && len > res->length - res->written)
         return -EMSGSIZE;
@@ -336,31 +345,33 @@ static int admit(const gust_http_response *res, size_t len)
 
 ssize_t gust_http_write(gust_http_response *res, const void *buf, size_t len)
 {
-    int r = admit(res, len);
+    int r = gust__http_admit(res, len);
 
     if (r == 0 && !res->committed)
-        r = end_header(res);
+        r = gust__http_end_header(res);
     if (r < 0)
         return r;
     res->written += len;
     if (!res->committed) {
         size_t staged = res->text.len - res->body_at;
         if (len <= RESPONSE_STAGE_MAX - staged) {
-            if ((r = text_reserve(&res->text, len)) < 0)
+            if ((r = gust__http_text_reserve(&res->text, len)) < 0)
                 return res->error = r;
             text_put(&res->text, buf, len);
             return (ssize_t)len;
         }
-        commit(res, false);
+        gust__http_commit(res, false);
     }
-    send_piece(res, buf, len);
+    gust__http_filter_write(res, buf, len);
     return res->error < 0 ? res->error : (ssize_t)len;
 }
 
 int gust_http_flush(gust_http_response *res)
 {
     if (res->error == 0 && !res->committed)
-        commit(res, false);
+        gust__http_commit(res, false);
+    if (res->filter_state)
+        gust__http_filter_flush(res);
     if (res->error == 0)
         res->error = gust_conn_flush(res->hc->conn);
     return res->error;
@@ -381,7 +392,7 @@ int gust_http_trailer(gust_http_response *res, const char *name, const char *val
 
     if (!field_valid(name_span, value_span) || frames_message(name_span))
         return -EINVAL;
-    if (!sends_body(res) || res->req->head->minor == 0 || res->declared)
+    if (!gust__http_sends_body(res) || res->req->head->minor == 0 || res->declared)
         return -ENOTSUP;
     int r = text_add_field(&res->trailers, name_span, value_span);
     if (r == 0)
@@ -396,7 +407,7 @@ int gust_http_reply(gust_http_response *res, int status, const char *content_typ
 
     if (r == 0 && content_type)
         r = gust_http_header(res, "Content-Type", content_type);
-    if (r == 0 && !res->declared && status_has_body(status)) {
+    if (r == 0 && !res->declared && gust__http_status_has_body(status)) {
         res->declared = true;
         res->length = len;
     }
@@ -440,6 +451,14 @@ static void finish_chunked(gust_http_response *res)
     send_bytes(res, "\r\n", 2);
 }
 
+static void end_body(gust_http_response *res)
+{
+    if (res->filter_state)
+        gust__http_filter_end(res);
+    if (res->framing == FRAMING_CHUNKED && gust__http_sends_body(res))
+        finish_chunked(res);
+}
+
 enum response_end gust__http_response_fail(gust_http_response *res, int status)
 {
     if (res->error < 0 || res->committed)
@@ -452,11 +471,11 @@ enum response_end gust__http_response_finish(gust_http_response *res)
 {
     if (refusal_due(res))
         return gust__http_response_fail(res, res->req->refusal);
-    bool complete = !res->declared || !sends_body(res) || res->written == res->length;
+    bool complete = !res->declared || !gust__http_sends_body(res) || res->written == res->length;
     if (res->error == 0 && !res->committed)
-        commit(res, true);
-    if (complete && res->framing == FRAMING_CHUNKED && sends_body(res) && !res->req->body_error)
-        finish_chunked(res);
+        gust__http_commit(res, true);
+    if (complete && !res->req->body_error)
+        end_body(res);
     if (res->error < 0 || !complete || (res->req->body_error && res->framing == FRAMING_CHUNKED))
         return RESPONSE_TRUNCATED;
     return res->keep_alive ? RESPONSE_DONE : RESPONSE_LAST;

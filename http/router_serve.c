@@ -10,7 +10,7 @@
 
 /* --- The router's own answers ------------------------------------------------- */
 
-static void answer(gust_http_response *res, int status)
+void gust__http_answer(gust_http_response *res, int status)
 {
     char body[STATUS_LINE_MAX];
     gust_span reason = gust__http_reason(status);
@@ -24,14 +24,14 @@ static void answer_bad_path(gust_http_request *req, gust_http_response *res, voi
 {
     (void)req;
     (void)arg;
-    answer(res, 400);
+    gust__http_answer(res, 400);
 }
 
 static void answer_not_found(gust_http_request *req, gust_http_response *res, void *arg)
 {
     (void)req;
     (void)arg;
-    answer(res, 404);
+    gust__http_answer(res, 404);
 }
 
 /* "OPTIONS *" is about the server as a whole, of which the router knows nothing. */
@@ -51,9 +51,9 @@ static void answer_not_allowed(gust_http_request *req, gust_http_response *res, 
 
     (void)req;
     if (gust_http_header_span(res, "Allow", (gust_span){list, len}) < 0)
-        answer(res, 503);
+        gust__http_answer(res, 503);
     else
-        answer(res, 405);
+        gust__http_answer(res, 405);
 }
 
 /* --- Redirects ----------------------------------------------------------------- */
@@ -75,17 +75,17 @@ static int add_location(gust_http_request *req, gust_http_response *res, gust_sp
     return gust_http_header_span(res, "Location", (gust_span){location, len});
 }
 
-static void redirect(gust_http_request *req, gust_http_response *res, gust_span path)
+void gust__http_redirect(gust_http_request *req, gust_http_response *res, gust_span path)
 {
     gust_http_method method = gust_http_request_method(req);
     int r = add_location(req, res, path);
 
     if (r == -ENOBUFS)
-        answer(res, 414);
+        gust__http_answer(res, 414);
     else if (r < 0)
-        answer(res, 503);
+        gust__http_answer(res, 503);
     else
-        answer(res, method == GUST_HTTP_GET || method == GUST_HTTP_HEAD ? 301 : 308);
+        gust__http_answer(res, method == GUST_HTTP_GET || method == GUST_HTTP_HEAD ? 301 : 308);
 }
 
 static void redirect_to_clean(gust_http_request *req, gust_http_response *res, void *arg)
@@ -95,9 +95,9 @@ static void redirect_to_clean(gust_http_request *req, gust_http_response *res, v
 
     (void)arg;
     if (clean)
-        redirect(req, res, (gust_span){clean, gust__http_path_clean(path, clean)});
+        gust__http_redirect(req, res, (gust_span){clean, gust__http_path_clean(path, clean)});
     else
-        answer(res, 503);
+        gust__http_answer(res, 503);
 }
 
 static void redirect_to_slash(gust_http_request *req, gust_http_response *res, void *arg)
@@ -107,12 +107,12 @@ static void redirect_to_slash(gust_http_request *req, gust_http_response *res, v
 
     (void)arg;
     if (!with_slash) {
-        answer(res, 503);
+        gust__http_answer(res, 503);
         return;
     }
     memcpy(with_slash, path.data, path.len);
     with_slash[path.len] = '/';
-    redirect(req, res, (gust_span){with_slash, path.len + 1});
+    gust__http_redirect(req, res, (gust_span){with_slash, path.len + 1});
 }
 
 /* --- The decision ---------------------------------------------------------------- */
@@ -218,6 +218,16 @@ static gust_span decoded(gust_http_request *req, gust_span s)
     if (!bytes)
         return (gust_span){NULL, 0};
     return (gust_span){bytes, gust__http_percent_decode(s, bytes)};
+}
+
+gust_span gust__http_route_rest(const gust_http_request *req)
+{
+    const struct http_pattern *p = req->route ? req->route->pattern : NULL;
+    gust_span path = gust_http_request_path(req);
+
+    if (!p || p->segments[p->count - 1].kind != SEGMENT_MULTI)
+        return (gust_span){NULL, 0};
+    return skip_segments(path, p->count - 1);
 }
 
 gust_span gust_http_path_value(gust_http_request *req, const char *name)

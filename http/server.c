@@ -24,6 +24,9 @@
  * connections it closed: every call they may be blocked in has returned. */
 #define SHUTDOWN_GRACE_NS (100 * GUST_MS)
 
+/* What is idle of them after a burst. */
+#define BUFFERS_KEPT_PER_P 16
+
 #define HEADER_LIMIT_MAX (16 << 20)
 
 struct serving {
@@ -43,11 +46,17 @@ struct gust_http_server {
     bool stopped_closed;
     gust_chan *drained; /* closed, never sent to */
     gust_chan *stopped;
+    gust_pool *buffers;
 };
 
 const gust_http_server_options *gust__http_options(const struct http_conn *hc)
 {
     return &hc->server->options;
+}
+
+gust_pool *gust__http_buffers(const struct http_conn *hc)
+{
+    return hc->server->buffers;
 }
 
 bool gust__http_draining(const struct http_conn *hc)
@@ -70,6 +79,7 @@ static void server_unref(gust_http_server *s)
         return;
     gust_chan_unref(s->drained);
     gust_chan_unref(s->stopped);
+    gust_pool_free(s->buffers);
     gust_tls_config_unref(s->options.tls);
     free(s);
 }
@@ -107,8 +117,15 @@ static bool options_valid(const gust_http_server_options *o)
            o->request_line_max <= HEADER_LIMIT_MAX && o->header_bytes_max <= HEADER_LIMIT_MAX;
 }
 
+static void *make_buffer(void *arg)
+{
+    (void)arg;
+    return gust__malloc(HTTP_BUFFER_SIZE);
+}
+
 int gust_http_server_new(const gust_http_server_options *options, gust_http_server **ret_server)
 {
+    const gust_pool_options buffers = {.make = make_buffer, .max_per_p = BUFFERS_KEPT_PER_P};
     int r;
 
     if (!options || !options_valid(options))
@@ -120,6 +137,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
         goto free_server;
     if ((r = gust_chan_new(0, 0, &s->stopped)) < 0)
         goto unref_drained;
+    if ((r = gust_pool_new(&buffers, &s->buffers)) < 0)
+        goto unref_stopped;
     s->options = *options;
     fill_in_defaults(&s->options);
     if (s->options.tls)
@@ -131,6 +150,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
     *ret_server = s;
     return 0;
 
+unref_stopped:
+    gust_chan_unref(s->stopped);
 unref_drained:
     gust_chan_unref(s->drained);
 free_server:

@@ -1,7 +1,9 @@
 /* From a file to a connection.
  *
- * What is in the page cache is read without waiting (RWF_NOWAIT): no thread is
- * involved, and one copy.  What is not makes somebody wait for the disk, who must not
+ * What is in the page cache costs no copy if there is much of it: its pages are spliced
+ * into a pipe and from there to the socket, as copy.c does between sockets.  Smaller
+ * pieces are read without waiting (RWF_NOWAIT): one copy, and no pipe.
+ * What is not in the cache makes somebody wait for the disk, who must not
  * be a P: with io_uring it is a kernel thread, which splices the pages into a pipe,
  * from where they are read; with epoll it is this thread, without its P.  A blocking
  * section would do for both, but a thread that sleeps on a disk cannot tell the kernel
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/call.h"
@@ -21,14 +24,69 @@
 #include "net/copy.h"
 
 #define PIECE_MAX ((size_t)64 << 10) /* also what a pipe holds in any case */
+#define SPLICE_MAX ((size_t)1 << 20) /* what it holds at most */
+#define SPLICE_MIN ((size_t)256 << 10)
+
+/* Not in the headers of every libc: Linux 6.5. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
 
 struct source {
     int fd;
     off_t at;
     gust_time deadline;
     gust__pipe pipe;
-    char *buf; /* PIECE_MAX bytes */
+    char *buf;    /* PIECE_MAX bytes; NULL: not needed yet */
+    bool by_copy; /* only: splicing must not be tried, or was refused */
 };
+
+/* --- Without a copy ---------------------------------------------------------- */
+
+/* If all of it is there.  Where the kernel cannot say so it is read, which tells. */
+static bool is_cached(const struct source *s, size_t len)
+{
+    const struct {
+        uint64_t off, len;
+    } range = {(uint64_t)s->at, len};
+    uint64_t stat[5] = {0}; /* the first one counts the pages in the cache */
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (syscall(SYS_cachestat, s->fd, &range, stat, 0) < 0)
+        return false;
+    return stat[0] >= (range.off + len + page - 1) / page - range.off / page;
+}
+
+/* Returns how much is in the pipe then; 0 or an error if the pages cannot be moved. */
+static ssize_t splice_pages(struct source *s, size_t len)
+{
+    off_t at = s->at;
+    if (s->pipe.out < 0 && gust__pipe_open(&s->pipe) < 0)
+        return -EMFILE;
+    if (gust__inject(INJECT_SPLICE))
+        return -errno;
+    ssize_t n = splice(s->fd, &at, s->pipe.in, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    return n < 0 ? -errno : n;
+}
+
+/* Sends some of it without a copy; *ret_sent is 0 if that is not to be, or was refused. */
+static int send_spliced(gust_conn *dst, struct source *s, uint64_t left, size_t *ret_sent)
+{
+    const size_t len = left < SPLICE_MAX ? (size_t)left : SPLICE_MAX;
+    *ret_sent = 0;
+    if (s->by_copy || len < SPLICE_MIN || !is_cached(s, len))
+        return 0;
+    ssize_t n = splice_pages(s, len);
+    if (n <= 0) {
+        s->by_copy = true;
+        return 0;
+    }
+    const gust__piece piece = {.pipe = &s->pipe, .len = (size_t)n};
+    int error = gust__conn_send_piece(dst, &piece, s->deadline, ret_sent);
+    if (error)
+        gust__pipe_close(&s->pipe); /* what is left in it is still in the file */
+    s->by_copy = error == GUST__SPLICE_REFUSED;
+    return s->by_copy ? 0 : error;
+}
 
 /* --- Reading --------------------------------------------------------------- */
 
@@ -106,21 +164,34 @@ static int check(int fd, uint64_t offset, uint64_t len)
     return S_ISREG(st.st_mode) && offset <= LLONG_MAX && len <= LLONG_MAX - offset ? 0 : -EINVAL;
 }
 
+/* Returns 0 at the end of the file, too; then *ret_sent is 0. */
+static int send_read(gust_conn *dst, struct source *s, uint64_t left, size_t *ret_sent)
+{
+    *ret_sent = 0;
+    if (!s->buf && !(s->buf = gust__malloc(PIECE_MAX)))
+        return -ENOMEM;
+    ssize_t n = read_some(s, left < PIECE_MAX ? (size_t)left : PIECE_MAX);
+    if (n <= 0)
+        return (int)n;
+    const gust__piece piece = {.data = s->buf, .len = (size_t)n};
+    return gust__conn_send_piece(dst, &piece, s->deadline, ret_sent);
+}
+
 static int send_all(gust_conn *dst, struct source *s, uint64_t len, uint64_t *copied)
 {
-    while (*copied < len) {
-        size_t sent, want = len - *copied < PIECE_MAX ? (size_t)(len - *copied) : PIECE_MAX;
-        ssize_t n = read_some(s, want);
-        if (n <= 0)
-            return (int)n;
-        const gust__piece piece = {.data = s->buf, .len = (size_t)n};
-        int error = gust__conn_send_piece(dst, &piece, s->deadline, &sent);
+    int error = 0;
+    while (!error && *copied < len) {
+        size_t sent;
+        error = send_spliced(dst, s, len - *copied, &sent);
+        if (!error && sent == 0) {
+            error = send_read(dst, s, len - *copied, &sent);
+            if (!error && sent == 0)
+                break; /* the end of the file */
+        }
         *copied += sent;
         s->at += (off_t)sent;
-        if (error)
-            return error;
     }
-    return 0;
+    return error;
 }
 
 /* Not a call of its own (GUST__CALL): it has a blocking section. */
@@ -133,10 +204,11 @@ int gust_conn_send_file(gust_conn *dst, int fd, uint64_t offset, uint64_t len, g
     int error = check(fd, offset, len);
     if (error || len == 0)
         return error;
-    struct source s = {.fd = fd, .at = (off_t)offset, .deadline = deadline, .pipe = {-1, -1}};
-    s.buf = gust__malloc(PIECE_MAX);
-    if (!s.buf)
-        return -ENOMEM;
+    struct source s = {.fd = fd,
+                       .at = (off_t)offset,
+                       .deadline = deadline,
+                       .pipe = {-1, -1},
+                       .by_copy = !gust__conn_splices(dst, dst) || gust__splice_min > SPLICE_MIN};
     error = send_all(dst, &s, len, ret_copied);
     gust__pipe_close(&s.pipe);
     free(s.buf);

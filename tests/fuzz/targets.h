@@ -35,6 +35,7 @@ static inline bool span_same(gust_span a, gust_span b)
 
 typedef void fuzz_target(gust_span input);
 
+fuzz_target fuzz_accept_encoding;
 fuzz_target fuzz_auth;
 fuzz_target fuzz_chunked;
 fuzz_target fuzz_conditions;

@@ -57,6 +57,7 @@ static void run(fuzz_target *target, const char *name)
         run(fuzz_##name, #name); \
     }
 
+CORPUS_TEST(accept_encoding)
 CORPUS_TEST(auth)
 CORPUS_TEST(chunked)
 CORPUS_TEST(conditions)

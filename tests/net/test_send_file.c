@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gust/copy.h>
 
+#include "core/inject.h"
 #include "tests/net/net_test.h"
 
 enum { FILE_LEN = 1 << 20 };
@@ -72,6 +73,28 @@ NetTest(send_file, ranges_of_a_file_arrive)
     pair_close(a, b);
 }
 
+#ifdef GUST_DEBUG
+
+/* Everything is tried without a copy first, and goes on with one. */
+NetTest(send_file, what_cannot_be_spliced_is_copied)
+{
+    gust_conn *a, *b;
+    int fd = file_open();
+    pair_open(&a, &b);
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+        gust__inject_arm(INJECT_SPLICE, nth, INJECT_FOR_EVER);
+        send_range(a, b, fd, 100, FILE_LEN - 100, FILE_LEN - 100);
+        gust__inject_disarm();
+    }
+    gust__inject_arm(INJECT_PIPE, 1, INJECT_FOR_EVER);
+    send_range(a, b, fd, 100, FILE_LEN - 100, FILE_LEN - 100);
+    gust__inject_disarm();
+    close(fd);
+    pair_close(a, b);
+}
+
+#endif
+
 NetTest(send_file, it_comes_after_what_was_written)
 {
     gust_conn *a, *b;
@@ -131,6 +154,24 @@ NetTest(send_file, it_is_taken_up_where_a_deadline_ended_it)
     CHECK_EQ(gust_conn_close(c, SOON), 0);
     close(fd);
     close(peer);
+}
+
+/* The first bytes bring a reset, which the rest of the same call meets: no SIGPIPE even if
+ * it has a count to return. */
+NetTest(send_file, a_peer_that_has_gone_raises_no_signal)
+{
+    uint64_t copied;
+    int peer, fd = file_open();
+    for (int i = 0; i < 10; i++) {
+        gust_conn *c = raw_pair_open(&peer);
+        close(peer);
+        int error = 0;
+        while (!error)
+            error = gust_conn_send_file(c, fd, 0, FILE_LEN, SOON, &copied);
+        CHECK(error == -EPIPE || error == -ECONNRESET);
+        gust_conn_close(c, GUST_NOW);
+    }
+    close(fd);
 }
 
 NetTest(send_file, errors_are_reported)

@@ -31,7 +31,9 @@ int gust_conn_copy(gust_conn *dst, gust_conn *src, uint64_t limit, gust_time dea
                    uint64_t *ret_copied);
 
 /* Copies up to `len` bytes of a regular file, from `offset` on; its own offset neither
- * matters nor moves.  Waits for the disk without holding up other goroutines.
+ * matters nor moves.  Waits for the disk without holding up other goroutines.  What is
+ * large and in the page cache is sent from there, without a copy: what is written over it
+ * before the peer has it may be sent in its place.
  * *ret_copied is set in every case.
  * Returns 0; then *ret_copied < len means that the file has ended.
  * Errors: as gust_conn_write; -EINVAL if fd is no regular file; -EBADF, -EIO and what
