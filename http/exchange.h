@@ -5,6 +5,7 @@
  *     request.c   what a handler can ask of a request; its life
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
+ *     response_header.c, inform.c  its fields so far; what is sent ahead of it
  *     arena.c     memory that lives as long as a request
  *
  * Output is appended to the connection's write buffer and flushed in one place,
