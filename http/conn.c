@@ -43,6 +43,18 @@ int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
     return n < 0 ? (int)n : 0;
 }
 
+int gust__http_send(const gust_http_request *req, const void *buf, size_t len)
+{
+    ssize_t n = gust_conn_append(req->hc->conn, buf, len, GUST_NOW);
+
+    if (n == -EAGAIN) {
+        bool changed = gust__http_watch_io_begin(req->watch);
+        n = gust__http_append(req->hc, buf, len);
+        gust__http_watch_io_end(req->watch, changed);
+    }
+    return n < 0 ? (int)n : 0;
+}
+
 static enum conn_next refuse(struct http_conn *hc, int status)
 {
     return gust__http_refuse(hc, status, true) < 0 ? NEXT_ABORT : NEXT_LINGER;
@@ -145,24 +157,36 @@ static void exchange_fini(void *arg)
     struct http_conn *hc = x->req.hc;
     enum conn_next cut = end_of_cut(&x->res);
 
+    if (!x->returned) {
+        gust__http_watch_end(x->req.watch);
+        gust__http_watch_put(x->req.watch);
+    }
+
     gust__http_response_fini(&x->res);
     gust__http_request_fini(&x->req);
     if (!x->returned)
         end_connection(hc, cut);
 }
 
-static enum conn_next exchange(struct http_conn *hc, const struct http_head *head)
+static enum conn_next exchange(struct http_conn *hc, const struct http_head *head,
+                               struct http_watch *watch)
 {
     struct exchange x;
     enum conn_next next;
 
-    if (gust__http_request_init(&x.req, hc, head, &x.res) < 0)
+    if (!watch || gust__http_request_init(&x.req, hc, head, &x.res) < 0)
         return refuse(hc, 503);
+    if (gust__http_watch_begin(watch, hc->conn) < 0) {
+        gust__http_request_fini(&x.req);
+        return refuse(hc, 503);
+    }
+    x.req.watch = watch;
     gust__http_response_init(&x.res, hc, &x.req);
     x.returned = false;
     gust__cleanup_begin(&x.unwind, exchange_fini, &x);
     bool panicked = gust_recover_with(call_handler, &x, log_panic, &x);
     x.returned = true;
+    gust__http_watch_end(watch);
     next = panicked ? end_of_panic(&x.res) : end_of_exchange(&x.req, &x.res);
     gust__cleanup_end(&x.unwind);
     return next;
@@ -212,14 +236,6 @@ static enum conn_next unpark(struct http_conn *hc)
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
 }
 
-/* After an exchange.  Further requests may have come with the last one. */
-static enum conn_next wait_next(struct http_conn *hc)
-{
-    if (gust_conn_view(hc->conn).len > 0)
-        return NEXT_REQUEST;
-    return park(hc, gust__http_options(hc)->idle_timeout_ns);
-}
-
 /* Waits for more of a head that has begun. */
 static enum conn_next wait_rest(struct http_conn *hc, const struct http_head *head,
                                 const struct head_limits *limits, gust_time deadline)
@@ -262,12 +278,25 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
 
 /* --- The goroutine ---------------------------------------------------------- */
 
-static enum conn_next serve_request(struct http_conn *hc)
+static enum conn_next serve_request(struct http_conn *hc, struct http_watch *watch)
 {
     struct http_head head;
     enum conn_next next = read_head(hc, &head);
 
-    return next == NEXT_REQUEST ? exchange(hc, &head) : next;
+    return next == NEXT_REQUEST ? exchange(hc, &head, watch) : next;
+}
+
+/* One that is there, and those that have come with it. */
+static enum conn_next serve_requests(struct http_conn *hc)
+{
+    struct http_watch *watch = gust__http_watch_take(gust__http_watcher(hc));
+    enum conn_next next;
+
+    do
+        next = serve_request(hc, watch);
+    while (next == NEXT_REQUEST && gust_conn_view(hc->conn).len > 0);
+    gust__http_watch_put(watch);
+    return next;
 }
 
 void gust__http_conn_main(void *arg)
@@ -275,11 +304,10 @@ void gust__http_conn_main(void *arg)
     struct http_conn *hc = arg;
     enum conn_next next = unpark(hc);
 
-    while (next == NEXT_REQUEST) {
-        next = serve_request(hc);
-        if (next == NEXT_REQUEST)
-            next = wait_next(hc);
-    }
+    if (next == NEXT_REQUEST)
+        next = serve_requests(hc);
+    if (next == NEXT_REQUEST)
+        next = park(hc, gust__http_options(hc)->idle_timeout_ns);
     if (next != NEXT_PARKED)
         end_connection(hc, next);
 }

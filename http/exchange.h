@@ -6,6 +6,7 @@
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
  *     response_header.c, inform.c  its fields so far; what is sent ahead of it
+ *     watch.c     the contexts of handlers, and whether the client is still there
  *     arena.c     memory that lives as long as a request
  *
  * Output is appended to the connection's write buffer and flushed in one place,
@@ -18,6 +19,7 @@
 #include "http/arena.h"
 #include "http/chunked.h"
 #include "http/head.h"
+#include "http/watch.h"
 
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -39,6 +41,8 @@ struct http_conn {
 
 const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 
+struct http_watcher *gust__http_watcher(const struct http_conn *hc);
+
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
 
@@ -57,8 +61,9 @@ void gust__http_conn_main(void *arg);
 /* Sends what was appended, then gust_conn_fill. */
 ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadline);
 
-/* gust_conn_append within the write timeout; 0 or an error. */
+/* gust_conn_append within the write timeout; 0 or an error.  send: by a handler. */
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
+int gust__http_send(const gust_http_request *req, const void *buf, size_t len);
 
 /* --- Request --- */
 
@@ -68,6 +73,7 @@ enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
 
 struct gust_http_request {
     struct http_conn *hc;
+    struct http_watch *watch;
     const struct http_head *head;
     const char *text; /* the head's bytes: in the view, or `copy` */
     char *copy;       /* made for a request with a body, else NULL */

@@ -67,7 +67,7 @@ int gust_http_inform(gust_http_response *res, int status, const gust_http_field 
         return -ENOMEM;
     if (status == 100)
         res->req->continue_due = false;
-    res->error = gust__http_append(res->hc, text, format(text, status, fields, field_count));
+    res->error = gust__http_send(res->req, text, format(text, status, fields, field_count));
     if (res->error == 0)
         res->error = gust_conn_flush(res->hc->conn);
     return res->error;

@@ -202,7 +202,7 @@ static bool sends_body(const gust_http_response *res)
 static void send_bytes(gust_http_response *res, const void *buf, size_t len)
 {
     if (res->error == 0 && len > 0)
-        res->error = gust__http_append(res->hc, buf, len);
+        res->error = gust__http_send(res->req, buf, len);
 }
 
 /* `complete`: no more will be written. */

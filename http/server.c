@@ -35,6 +35,7 @@ struct gust_http_server {
     gust_http_server_options options;
     atomic_int refs; /* the owner, every connection, every shutdown */
     atomic_bool draining;
+    struct http_watcher watcher;
 
     gust_mutex mutex;
     LIST_HEAD(, http_conn) conns;
@@ -48,6 +49,11 @@ struct gust_http_server {
 const gust_http_server_options *gust__http_options(const struct http_conn *hc)
 {
     return &hc->server->options;
+}
+
+struct http_watcher *gust__http_watcher(const struct http_conn *hc)
+{
+    return &hc->server->watcher;
 }
 
 bool gust__http_draining(const struct http_conn *hc)
@@ -68,6 +74,7 @@ static void server_unref(gust_http_server *s)
     /* Release and acquire: the last one sees what all others did before. */
     if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
         return;
+    gust__http_watcher_fini(&s->watcher);
     gust_chan_unref(s->drained);
     gust_chan_unref(s->stopped);
     gust_tls_config_unref(s->options.tls);
@@ -120,6 +127,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
         goto free_server;
     if ((r = gust_chan_new(0, 0, &s->stopped)) < 0)
         goto unref_drained;
+    if ((r = gust__http_watcher_init(&s->watcher, options->ignore_client_abort)) < 0)
+        goto unref_stopped;
     s->options = *options;
     fill_in_defaults(&s->options);
     if (s->options.tls)
@@ -131,6 +140,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
     *ret_server = s;
     return 0;
 
+unref_stopped:
+    gust_chan_unref(s->stopped);
 unref_drained:
     gust_chan_unref(s->drained);
 free_server:
@@ -140,8 +151,10 @@ free_server:
 
 void gust_http_server_free(gust_http_server *s)
 {
-    if (s)
-        server_unref(s);
+    if (!s)
+        return;
+    gust__http_watcher_stop(&s->watcher);
+    server_unref(s);
 }
 
 /* --- Connections ----------------------------------------------------------- */
@@ -298,6 +311,7 @@ int gust_http_server_shutdown(gust_http_server *s, gust_time deadline)
     int r = gust_chan_recv(s->drained, NULL, deadline);
     if (r < 0) {
         gust_context *context = gust_context_swap(NULL);
+        gust__http_watcher_cancel(&s->watcher);
         gust_mutex_lock(&s->mutex);
         close_all_locked(s);
         gust_mutex_unlock(&s->mutex);
