@@ -18,6 +18,7 @@
 enum conn_next {
     NEXT_REQUEST,
     NEXT_PARKED, /* somebody else's from now on */
+    NEXT_TAKEN,  /* the handler's: not to be touched */
     NEXT_LINGER, /* everything is answered: end in good order */
     NEXT_CLOSE,  /* the client is gone, or was told nothing and need not be */
     NEXT_ABORT,  /* do not even send what is buffered */
@@ -84,6 +85,10 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
 {
     gust_time deadline = GUST_NOW;
 
+    if (how == NEXT_TAKEN) {
+        gust__http_conn_done(hc);
+        return;
+    }
     if (how == NEXT_LINGER)
         linger(hc);
     else if (how == NEXT_CLOSE)
@@ -96,6 +101,8 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
 
 static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response *res)
 {
+    if (res->hc->hijacked)
+        return NEXT_TAKEN;
     switch (gust__http_response_finish(res)) {
     case RESPONSE_DONE: return gust__http_body_discard(req) ? NEXT_REQUEST : NEXT_LINGER;
     case RESPONSE_LAST: return NEXT_LINGER;
@@ -135,6 +142,8 @@ static void log_panic(const gust_panic_info *info, void *arg)
 /* How a connection ends whose response may be cut off. */
 static enum conn_next end_of_cut(const gust_http_response *res)
 {
+    if (res->hc->hijacked)
+        return NEXT_TAKEN;
     return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
 }
 

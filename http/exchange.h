@@ -6,6 +6,7 @@
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
  *     response_header.c, inform.c  its fields so far; what is sent ahead of it
+ *     hijack.c    giving the connection away
  *     watch.c     the contexts of handlers, and whether the client is still there
  *     arena.c     memory that lives as long as a request
  *
@@ -34,6 +35,7 @@ struct http_conn {
     gust_conn *conn;          /* the goroutine's reference, or the wait's */
     _Atomic int state;
     bool is_new;                /* its first request has not begun */
+    bool hijacked;              /* it is the handler's, and not in the list */
     LIST_ENTRY(http_conn) link; /* under the server's mutex */
 };
 
@@ -45,6 +47,9 @@ struct http_watcher *gust__http_watcher(const struct http_conn *hc);
 
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
+
+/* Takes it out of the list: it is hijacked, and the server has no more to do with it. */
+void gust__http_conn_forget(struct http_conn *hc);
 
 /* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
@@ -102,6 +107,10 @@ struct gust_http_request {
 /* Starts a request whose head is at the start of the view.  Errors: -ENOMEM. */
 int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
                             const struct http_head *head, gust_http_response *res);
+
+/* Makes the head independent of the view, from which what was read of the request is
+ * dropped.  Errors: -ENOMEM. */
+int gust__http_request_keep_head(gust_http_request *req);
 
 /* True if nothing of the body is left to read. */
 bool gust__http_body_ended(const gust_http_request *req);
@@ -178,6 +187,10 @@ enum response_end gust__http_response_finish(gust_http_response *res);
 /* The same in the place of what the handler prepared: answers `status`, or cuts the
  * response off if it has begun. */
 enum response_end gust__http_response_fail(gust_http_response *res, int status);
+
+/* The fields that the handler has added: checked lines, each with its CRLF. */
+gust_span gust__http_response_fields(const gust_http_response *res);
+
 void gust__http_response_fini(gust_http_response *res);
 
 /* Appends a complete small answer with "Connection: close". */

@@ -8,8 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The handler's fields: checked lines, each with its CRLF. */
-static gust_span field_block(const gust_http_response *res)
+gust_span gust__http_response_fields(const gust_http_response *res)
 {
     size_t end = res->body_at > 0 ? res->body_at - 2 : res->text.len;
 
@@ -18,7 +17,7 @@ static gust_span field_block(const gust_http_response *res)
 
 gust_span gust_http_response_header(const gust_http_response *res, const char *name)
 {
-    gust_span block = field_block(res);
+    gust_span block = gust__http_response_fields(res);
 
     return gust__http_fields_find(block.data, block.len, name);
 }
@@ -26,7 +25,7 @@ gust_span gust_http_response_header(const gust_http_response *res, const char *n
 /* Moves what is behind the lines [from, to) of the block over them. */
 static void cut(gust_http_response *res, size_t from, size_t to)
 {
-    gust_span block = field_block(res);
+    gust_span block = gust__http_response_fields(res);
     char *start = res->text.data + RESPONSE_PREFIX_MAX;
 
     memmove(start + from, start + to, block.len - to);
@@ -40,7 +39,7 @@ static void remove_lines(gust_http_response *res, const char *name)
     size_t from = 0, to = 0;
 
     for (;;) {
-        gust_span block = field_block(res);
+        gust_span block = gust__http_response_fields(res);
         if (!gust__http_fields_next(block.data, block.len, &to, &field))
             return;
         if (gust__http_same_name(field.name, name, len))

@@ -173,7 +173,7 @@ static void check_drained_locked(gust_http_server *s)
         close_once_locked(s->drained, &s->drained_closed);
 }
 
-void gust__http_conn_done(struct http_conn *hc)
+static void take_off_list(struct http_conn *hc)
 {
     gust_http_server *s = hc->server;
 
@@ -181,6 +181,20 @@ void gust__http_conn_done(struct http_conn *hc)
     LIST_REMOVE(hc, link);
     check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);
+}
+
+void gust__http_conn_forget(struct http_conn *hc)
+{
+    hc->hijacked = true;
+    take_off_list(hc);
+}
+
+void gust__http_conn_done(struct http_conn *hc)
+{
+    gust_http_server *s = hc->server;
+
+    if (!hc->hijacked)
+        take_off_list(hc);
     gust_conn_unref(hc->conn);
     free(hc);
     server_unref(s);
@@ -196,6 +210,7 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
     hc->server = s;
     hc->conn = conn;
     hc->is_new = true;
+    hc->hijacked = false;
     atomic_init(&hc->state, CONN_IDLE);
     server_ref(s);
     gust_mutex_lock(&s->mutex);
