@@ -1,4 +1,5 @@
-# Libraries, public headers, gust.pc, and gust-tls.pc for what needs OpenSSL.
+# Libraries, public headers, gust.pc, and for what needs more than it gust-tls.pc (OpenSSL)
+# and gust-http-json.pc (Jansson).
 
 get_property(libraries GLOBAL PROPERTY GUST_LIBRARIES)
 install(TARGETS ${libraries} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -15,7 +16,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/cmake/GustSafepoints.cmake
 # Static archives do not record what they need, so gust.pc must say it.
 set(GUST_PC_LIBS "")
 foreach(library IN LISTS libraries)
-    if(library STREQUAL "gust_tls")
+    if(library STREQUAL "gust_tls" OR library STREQUAL "gust_http_json")
         continue()
     endif()
     string(PREPEND GUST_PC_LIBS "-l${library} ")
@@ -40,6 +41,7 @@ if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} AND NOT IS_ABSOLUTE ${CMAKE_INSTALL_I
     set(GUST_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
     set(GUST_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-configure_file(${PROJECT_SOURCE_DIR}/cmake/gust.pc.in ${PROJECT_BINARY_DIR}/gust.pc @ONLY)
-configure_file(${PROJECT_SOURCE_DIR}/cmake/gust-tls.pc.in ${PROJECT_BINARY_DIR}/gust-tls.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/gust.pc ${PROJECT_BINARY_DIR}/gust-tls.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(pc gust gust-tls gust-http-json)
+    configure_file(${PROJECT_SOURCE_DIR}/cmake/${pc}.pc.in ${PROJECT_BINARY_DIR}/${pc}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
