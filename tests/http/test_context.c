@@ -327,6 +327,11 @@ Test(context, is_cancelled_for_those_who_outlive_the_handler)
 
 static const char key;
 
+static void drop(void *context)
+{
+    gust_context_unref(context);
+}
+
 /* Leaves in every way there is, under a context of its own. */
 static void keep_own(gust_http_request *req, gust_http_response *res, void *arg)
 {
@@ -337,6 +342,8 @@ static void keep_own(gust_http_request *req, gust_http_response *res, void *arg)
     CHECK(gust_context_value(gust_context_current(), &key) == arg);
     CHECK_EQ(gust_context_new(gust_context_current(), &own), 0);
     own = gust_context_swap(own);
+    if (span_is(how, "panic") || span_is(how, "goexit"))
+        gust_defer(drop, own);
     if (span_is(how, "panic"))
         gust_panic("under my own");
     if (span_is(how, "goexit"))
