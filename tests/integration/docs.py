@@ -8,7 +8,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
-         "docs/http-requests.md"]
+         "docs/http-requests.md", "docs/http-responses.md"]
 
 
 def read(path):
@@ -42,7 +42,10 @@ def compile_example(code):
 
 
 def other_examples_compile():
-    for code in blocks(read("README.md"), "c")[1:] + blocks(read("docs/http-requests.md"), "c"):
+    apart = blocks(read("README.md"), "c")[1:]
+    for page in ("docs/http-requests.md", "docs/http-responses.md"):
+        apart += blocks(read(page), "c")
+    for code in apart:
         compile_example(code)
     # A guide goes on from one block to the next.
     compile_example("".join(blocks(read("docs/http.md"), "c")))
