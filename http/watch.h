@@ -2,7 +2,7 @@
  * a shutdown that has waited long enough, the end of the handler.
  *
  * A request that is over soon must not pay for that.  So its context is one that served
- * others before, in a record that costs it two atomic stores; and a timer looks at the
+ * others before, in a record that costs it a store and an exchange; a timer looks at the
  * records every GUST_HTTP_WATCH_NS.  Only where the same handler runs at two looks in a
  * row the kernel is asked to tell when the client goes (gust_conn_watch).  Turns of a
  * record, and who makes each transition:

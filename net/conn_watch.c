@@ -4,13 +4,13 @@
  * not mind who else waits there:
  *
  *     watch --starts op--> watched --completion, on g0--> 1. unless `ended`: cancels the
- *       |                     |                              context
+ *       |                     |                              context; drops it
  *       |                     |                           2. not watched, wakes who waits
  *       |      unwatch or close: `ended`, ask for op back;
  *       |      wait for 2
  *
  * Between 1 and 2 the conn counts as watched: who has seen the end of the watch knows
- * that the context is cancelled by now, or will not be. */
+ * that the context is cancelled by now, or will not be, and that nothing holds it. */
 #include <errno.h>
 #include <poll.h>
 
@@ -28,13 +28,13 @@ static void done(gust__op *op)
     gust__lock_drop(&c->lock);
     if (op->res > 0 && !ended)
         gust_context_cancel(context, -ECONNRESET);
+    gust_context_unref(context);
 
     gust__lock_take(&c->lock, RANK_CONN);
     c->park_use = PARK_NONE;
     gust__waiter *waiters = gust__conn_waiters_locked(c, WAIT_WATCH, OUTCOME_DONE);
     gust__lock_drop(&c->lock);
     gust__waiters_ready(waiters);
-    gust_context_unref(context);
 }
 
 int gust_conn_watch(gust_conn *c, gust_context *context)
