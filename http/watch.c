@@ -36,15 +36,13 @@ static void drop_context(struct http_watch *w, int refs)
         gust_context_unref(context);
 }
 
-static int renew_context(struct http_watch *w, gust_context *parent)
+static int make_context(struct http_watch *w, gust_context *parent)
 {
     gust_context *context;
     int r = gust_context_new(parent, &context);
 
     if (r < 0)
         return r;
-    if (w->context)
-        drop_context(w, 2);
     gust_mutex_lock(&w->watcher->mutex);
     w->context = gust_context_ref(context);
     w->parent = parent;
@@ -52,6 +50,36 @@ static int renew_context(struct http_watch *w, gust_context *parent)
         gust_context_cancel(context, -ESHUTDOWN);
     gust_mutex_unlock(&w->watcher->mutex);
     return 0;
+}
+
+/* Puts the caller under a context that is as new. */
+static int enter(struct http_watch *w)
+{
+    gust_context *parent = gust_context_current();
+
+    if (w->context && w->parent != parent)
+        drop_context(w, 2);
+    int r = w->context ? 0 : make_context(w, parent);
+    if (r < 0)
+        return r;
+    w->base = gust_context_swap(w->context);
+    w->inside = true;
+    return 0;
+}
+
+/* Takes the caller out of it.  Keeps it for the next one, unless somebody else has heard
+ * of it: the handler may also have left one of its own behind, and kept the reference. */
+static void leave(struct http_watch *w)
+{
+    gust_context *left = gust_context_swap(w->base);
+
+    w->inside = false;
+    if (left != w->context) {
+        gust_context_unref(left);
+        drop_context(w, 1);
+    } else if (!gust_context_unshared(w->context, 2)) {
+        drop_context(w, 2);
+    }
 }
 
 /* --- Records --------------------------------------------------------------- */
@@ -86,13 +114,22 @@ static void record_free(void *item, void *arg)
 
 struct http_watch *gust__http_watch_take(struct http_watcher *w)
 {
-    return gust_pool_get(w->records);
+    struct http_watch *watch = gust_pool_get(w->records);
+
+    if (watch && enter(watch) < 0) {
+        gust_pool_put(w->records, watch);
+        return NULL;
+    }
+    return watch;
 }
 
 void gust__http_watch_put(struct http_watch *watch)
 {
-    if (watch)
-        gust_pool_put(watch->watcher->records, watch);
+    if (!watch)
+        return;
+    if (watch->inside)
+        leave(watch);
+    gust_pool_put(watch->watcher->records, watch);
 }
 
 /* --- Looking --------------------------------------------------------------- */
@@ -170,16 +207,12 @@ static void start_looking(struct http_watcher *watcher)
 
 int gust__http_watch_begin(struct http_watch *watch, gust_conn *conn)
 {
-    gust_context *parent = gust_context_current();
     uint32_t turn = atomic_load_explicit(&watch->turn, memory_order_relaxed);
+    int r = watch->inside ? 0 : enter(watch);
 
-    if (!watch->context || watch->parent != parent) {
-        int r = renew_context(watch, parent);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return r;
     watch->conn = conn;
-    watch->base = gust_context_swap(watch->context);
     /* Release: publishes conn and context.  Pairs with the acquire in look_at. */
     atomic_store_explicit(&watch->turn, with_phase(turn + PHASES, RUNNING), memory_order_release);
     if (!atomic_load_explicit(&watch->watcher->looking, memory_order_relaxed))
@@ -202,40 +235,31 @@ static void end_turn(struct http_watch *w)
     gust_conn_unwatch(w->conn);
 }
 
-static void attach(struct http_watch *w)
+static void set_detached(struct http_watch *w, bool detached)
 {
     gust_mutex_lock(&w->watcher->mutex);
-    w->detached = false;
+    w->detached = detached;
     gust_mutex_unlock(&w->watcher->mutex);
 }
 
 void gust__http_watch_end(struct http_watch *watch)
 {
     end_turn(watch);
-    gust_context *left = gust_context_swap(watch->base);
-    if (left != watch->context) {
-        /* The handler has kept its own, and so the reference to ours. */
-        gust_context_unref(left);
-        drop_context(watch, 1);
-    } else if (!gust_context_unshared(watch->context, 2)) {
-        drop_context(watch, 2);
-    }
+    if (gust_context_current() != watch->context || !gust_context_unshared(watch->context, 2))
+        leave(watch);
     if (watch->detached)
-        attach(watch);
+        set_detached(watch, false);
 }
 
 void gust__http_watch_detach(struct http_watch *watch)
 {
     end_turn(watch);
-    gust_mutex_lock(&watch->watcher->mutex);
-    watch->detached = true;
-    gust_mutex_unlock(&watch->watcher->mutex);
+    set_detached(watch, true);
 }
 
 bool gust__http_watch_io_begin(struct http_watch *watch)
 {
-    /* Not after the handler, either: then there may be no context. */
-    if (!watch->context || gust_context_current() != watch->context)
+    if (!watch->inside || gust_context_current() != watch->context)
         return false;
     gust_context_swap(watch->base);
     return true;

@@ -28,11 +28,12 @@
 
 struct http_watch {
     struct http_watcher *watcher;
-    /* With two references: the record's, and one which the goroutine has while its handler
-     * runs.  Changed under the mutex; NULL: the last one was not fit for others. */
+    /* With two references: the record's, and one which the goroutine has that took the
+     * record.  Changed under the mutex; NULL: the last one was not fit for others. */
     gust_context *context;
     gust_context *parent; /* what the context is below, and kept alive by it */
     gust_context *base;   /* what the goroutine had instead; its reference, meanwhile ours */
+    bool inside;          /* the goroutine is under the context, and we have base */
     gust_conn *conn;      /* the handler's */
     _Atomic uint32_t turn;
     uint32_t seen; /* the turn at the last look; under the mutex */
@@ -67,11 +68,14 @@ void gust__http_watcher_fini(struct http_watcher *w);
 /* Cancels the contexts of all handlers, also of those that begin later. */
 void gust__http_watcher_cancel(struct http_watcher *w);
 
-/* A record for as long as a goroutine runs handlers; NULL without memory. */
+/* A record for as long as a goroutine runs handlers, which is under the record's context
+ * from then on; NULL without memory. */
 struct http_watch *gust__http_watch_take(struct http_watcher *w);
+
+/* Then it is under its own again.  NULL is accepted. */
 void gust__http_watch_put(struct http_watch *watch);
 
-/* Around a handler, which runs under the record's context.  Errors: -ENOMEM. */
+/* Around a handler.  Errors: -ENOMEM. */
 int gust__http_watch_begin(struct http_watch *watch, gust_conn *conn);
 void gust__http_watch_end(struct http_watch *watch);
 
