@@ -9,23 +9,23 @@
 #include <errno.h>
 #include <string.h>
 
+/* *ret_size: room for all of it. */
 static int check(int status, const gust_http_field *fields, size_t count, size_t *ret_size)
 {
-    size_t size = STATUS_LINE_MAX + 2;
+    size_t size = 0;
 
     if (status < 100 || status > 199 || status == 101)
         return -EINVAL;
     for (size_t i = 0; i < count; i++) {
+        size_t need = fields[i].name.len + fields[i].value.len + 4;
         if (!gust__http_field_valid(fields[i].name, fields[i].value) ||
             gust__http_field_frames(fields[i].name))
             return -EINVAL;
-        if (fields[i].name.len + fields[i].value.len > RESPONSE_FIELDS_MAX - size)
+        if (need > RESPONSE_FIELDS_MAX - size)
             return -ENOBUFS;
-        size += fields[i].name.len + fields[i].value.len + 4;
-        if (size > RESPONSE_FIELDS_MAX)
-            return -ENOBUFS;
+        size += need;
     }
-    *ret_size = size;
+    *ret_size = STATUS_LINE_MAX + size + 2;
     return 0;
 }
 

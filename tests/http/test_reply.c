@@ -255,12 +255,9 @@ static void hint(gust_http_request *req, gust_http_response *res, void *arg)
                                       {SPAN("X-Empty"), {NULL, 0}}};
     const gust_http_field split = {SPAN("X"), SPAN("a\r\nb")};
     const gust_http_field framing = {SPAN("content-Length"), SPAN("1")};
-    static char much[65536];
-    const gust_http_field large = {SPAN("X"), {much, sizeof(much)}};
 
     (void)req;
     (void)arg;
-    memset(much, 'a', sizeof(much));
     CHECK_EQ(gust_http_status(res, 201), 0);
     CHECK_EQ(gust_http_header(res, "X-Later", "1"), 0);
     CHECK_EQ(gust_http_inform(res, 103, fields, 2), 0);
@@ -270,7 +267,6 @@ static void hint(gust_http_request *req, gust_http_response *res, void *arg)
     CHECK_EQ(gust_http_inform(res, 200, NULL, 0), -EINVAL);
     CHECK_EQ(gust_http_inform(res, 103, &split, 1), -EINVAL);
     CHECK_EQ(gust_http_inform(res, 103, &framing, 1), -EINVAL);
-    CHECK_EQ(gust_http_inform(res, 103, &large, 1), -ENOBUFS);
     CHECK_EQ(gust_http_write(res, "x", 1), 1);
     CHECK_EQ(gust_http_inform(res, 199, NULL, 0), 0);
     CHECK_EQ(gust_http_header(res, "X", "y"), -EALREADY);
@@ -298,13 +294,24 @@ Test(reply, interim_responses_go_ahead_of_the_real_one)
     test_run(inform_clients, NULL);
 }
 
+#define FIELDS_MAX 65536
+
 static void inform_too_late(gust_http_request *req, gust_http_response *res, void *arg)
 {
+    static char much[FIELDS_MAX];
+    /* With ": " and the line end, in two fields of one letter each. */
+    const gust_http_field large[] = {
+        {SPAN("X"), {much, FIELDS_MAX - 10 - 1}}, {SPAN("Y"), {much, 1}}, {SPAN("Y"), {much, 2}}};
+
     (void)req;
     (void)arg;
+    memset(much, 'a', sizeof(much));
+    CHECK_EQ(gust_http_inform(res, 103, (gust_http_field[]){large[0], large[2]}, 2), -ENOBUFS);
+    CHECK_EQ(gust_http_inform(res, 103, &(gust_http_field){SPAN("X"), {much, FIELDS_MAX}}, 1),
+             -ENOBUFS);
     CHECK_EQ(gust_http_header(res, "Content-Length", "1"), 0);
     CHECK_EQ(gust_http_flush(res), 0);
-    CHECK_EQ(gust_http_inform(res, 103, NULL, 0), -EALREADY);
+    CHECK_EQ(gust_http_inform(res, 103, large, 2), -EALREADY); /* it is not the length */
     CHECK_EQ(gust_http_write(res, "x", 1), 1);
 }
 

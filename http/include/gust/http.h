@@ -127,7 +127,7 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l);
 int gust_http_server_shutdown(gust_http_server *s, gust_time deadline);
 
 /* Drops the server.  No gust_http_server_serve may be running; a handler that
- * outlived a shutdown may.  NULL is accepted. */
+ * outlived a shutdown may.  May wait for a moment.  NULL is accepted. */
 void gust_http_server_free(gust_http_server *s);
 
 /* --- Request -------------------------------------------------------------
