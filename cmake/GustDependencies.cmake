@@ -28,6 +28,12 @@ if(NOT BROTLIENC_FOUND)
     message(FATAL_ERROR "gust needs brotli.  Debian and Ubuntu: apt-get install libbrotli-dev")
 endif()
 
+pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson>=2.11)
+if(NOT JANSSON_FOUND)
+    message(FATAL_ERROR
+        "gust needs Jansson 2.11 or newer.  Debian and Ubuntu: apt-get install libjansson-dev")
+endif()
+
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 

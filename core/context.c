@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/chan.h"
 #include "core/inject.h"
 #include "core/proc.h"
 #include "core/waitq.h"
@@ -104,6 +105,14 @@ void gust__context_abandon(gust_context *c)
         context_free(c);
         c = parent;
     }
+}
+
+bool gust_context_unshared(gust_context *c, uint32_t refs)
+{
+    /* Acquire: pairs with the releases of those who had references before. */
+    return atomic_load_explicit(&c->refs, memory_order_acquire) == refs &&
+           atomic_load_explicit(&c->done->refs, memory_order_acquire) == 1 &&
+           !gust__context_canceled(c);
 }
 
 /* --- Waits --------------------------------------------------------------- */

@@ -82,7 +82,8 @@ static void forget_home(gust__desc *d, const gust__epoll *p)
     if (d->home != p)
         return;
     d->home = NULL;
-    d->op[DIR_READ] = d->op[DIR_WRITE] = NULL;
+    for (int dir = 0; dir < DIR_COUNT; dir++)
+        d->op[dir] = NULL;
 }
 
 void gust__desc_forget_home(gust__epoll *p)
@@ -112,7 +113,7 @@ void gust__desc_report(uint64_t tag, uint32_t events, gust__desc_list *list)
     gust__desc *d = gust__desc_of_tag(tag);
     gust__lock_take(&d->lock, RANK_FD);
     if (gust__desc_tag(d) == tag) {
-        d->events |= events;
+        d->events |= (uint16_t)events; /* EPOLLET and the like are never reported */
         if (!d->queued) {
             d->queued = true;
             d->next = NULL;

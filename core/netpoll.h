@@ -86,7 +86,8 @@ typedef enum gust__opcode {
                          come are close-on-exec.  Untouched but on success */
     GUST__OP_ACCEPT,  /* res: a new close-on-exec socket */
     GUST__OP_CONNECT, /* addr, addr_len */
-    GUST__OP_POLL,    /* events (POLLIN...): res is the revents */
+    GUST__OP_POLL,    /* events (POLLIN...): res is the revents.  One for POLLRDHUP alone may
+                         be in flight beside a receive */
     GUST__OP_FILE,    /* file: see core/file_op.h; only if gust__netpoll_does_files() */
     GUST__OP_SPLICE,  /* moves up to splice_len bytes from `in` to `out`: one is fd, which
                          may have to be waited for, the other a pipe, which must not: it

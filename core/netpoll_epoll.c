@@ -67,9 +67,10 @@ static void epoll_fd_fini(gust__fd *f)
 static int move_home(gust__desc *d, gust__epoll *p)
 {
     gust__epoll *old = d->home;
-    int parked = (d->op[DIR_READ] != NULL) + (d->op[DIR_WRITE] != NULL);
-    if (parked == 2 && d->op[DIR_READ] == d->op[DIR_WRITE])
-        parked = 1;
+    int parked =
+        (d->op[DIR_READ] != NULL) + (d->op[DIR_WRITE] != NULL) + (d->op[DIR_HANG_UP] != NULL);
+    if (d->op[DIR_READ] && d->op[DIR_READ] == d->op[DIR_WRITE])
+        parked--;
     int error = gust__epoll_ctl(p, EPOLL_CTL_ADD, d->fd, WATCHED_EVENTS, gust__desc_tag(d));
     if (error)
         return error;
@@ -112,6 +113,8 @@ static unsigned dirs_of(const gust__op *op)
     case GUST__OP_CONNECT: return 1U << DIR_WRITE;
     case GUST__OP_SPLICE: return 1U << (op->fd->fd == op->in ? DIR_READ : DIR_WRITE);
     case GUST__OP_POLL:
+        if (op->events == POLLRDHUP)
+            return 1U << DIR_HANG_UP;
         if (op->events & (POLLOUT | POLLWRNORM))
             dirs |= 1U << DIR_WRITE;
         if (!dirs || op->events & ~(POLLOUT | POLLWRNORM))
@@ -138,7 +141,7 @@ static void park(gust__desc *d, gust__op *op)
 
 static bool is_parked(const gust__desc *d, const gust__op *op)
 {
-    return d->op[DIR_READ] == op || d->op[DIR_WRITE] == op;
+    return d->op[DIR_READ] == op || d->op[DIR_WRITE] == op || d->op[DIR_HANG_UP] == op;
 }
 
 static void unpark(gust__desc *d, gust__op *op)
@@ -153,7 +156,7 @@ static void unpark(gust__desc *d, gust__op *op)
  * which leaves what it finds to the next. */
 static bool take_edge(gust__desc *d, const gust__op *op, unsigned dirs)
 {
-    bool edge = (d->ready & dirs) || (d->hung_up && (dirs & 1U << DIR_READ));
+    bool edge = (d->ready & dirs) || (d->hung_up && (dirs & ~(1U << DIR_WRITE)));
     if (op->code != GUST__OP_POLL)
         d->ready &= (uint8_t)~dirs;
     return edge;

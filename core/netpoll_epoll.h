@@ -18,8 +18,8 @@ typedef struct gust__epoll {
     uint32_t free_buf; /* first of the free buffers' list.  Under base.lock */
 } gust__epoll;
 
-/* What operations wait for. */
-enum { DIR_READ, DIR_WRITE, DIR_COUNT };
+/* What operations wait for.  A poll for POLLRDHUP alone may wait beside a reader. */
+enum { DIR_READ, DIR_WRITE, DIR_HANG_UP, DIR_COUNT };
 
 /* Records are never freed, only used again, so that an event which comes late
  * finds valid memory; the generation tells that it is late. */
@@ -32,7 +32,7 @@ struct gust__desc {
     bool queued;             /* on some poller's `reported`, or on its way there or from
                                 there to who acts on it: `next` is theirs */
     uint8_t ready;           /* 1 << DIR_*: an event came while no op was parked */
-    uint32_t events;         /* reported (EPOLLIN...) and not acted on */
+    uint16_t events;         /* reported (EPOLLIN...) and not acted on */
     gust__epoll *home;       /* whose epoll instance it is in; NULL: none yet */
     gust__op *op[DIR_COUNT]; /* who is parked; a poll may be in both */
     gust__desc *next;        /* on `reported`, also under that poller's lock; or free,

@@ -48,8 +48,10 @@ static int answer_expectation(gust_http_request *req)
 static int fill(gust_http_request *req, size_t max_view)
 {
     const gust_http_server_options *o = gust__http_options(req->hc);
+    bool changed = gust__http_watch_io_begin(req->watch);
     ssize_t n = gust__http_fill(req->hc, max_view, gust_after(o->read_timeout_ns));
 
+    gust__http_watch_io_end(req->watch, changed);
     if (n > 0)
         return 0;
     return fail_read(req, n == 0 ? -ECONNRESET : (int)n);

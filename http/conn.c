@@ -18,6 +18,7 @@
 enum conn_next {
     NEXT_REQUEST,
     NEXT_PARKED, /* somebody else's from now on */
+    NEXT_TAKEN,  /* the handler's: not to be touched */
     NEXT_LINGER, /* everything is answered: end in good order */
     NEXT_CLOSE,  /* the client is gone, or was told nothing and need not be */
     NEXT_ABORT,  /* do not even send what is buffered */
@@ -40,6 +41,18 @@ int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
     if (n == -EAGAIN)
         n = gust_conn_append(hc->conn, buf, len,
                              gust_after(gust__http_options(hc)->write_timeout_ns));
+    return n < 0 ? (int)n : 0;
+}
+
+int gust__http_send(const gust_http_request *req, const void *buf, size_t len)
+{
+    ssize_t n = gust_conn_append(req->hc->conn, buf, len, GUST_NOW);
+
+    if (n == -EAGAIN) {
+        bool changed = gust__http_watch_io_begin(req->watch);
+        n = gust__http_append(req->hc, buf, len);
+        gust__http_watch_io_end(req->watch, changed);
+    }
     return n < 0 ? (int)n : 0;
 }
 
@@ -72,6 +85,10 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
 {
     gust_time deadline = GUST_NOW;
 
+    if (how == NEXT_TAKEN) {
+        gust__http_conn_done(hc);
+        return;
+    }
     if (how == NEXT_LINGER)
         linger(hc);
     else if (how == NEXT_CLOSE)
@@ -84,6 +101,8 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
 
 static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response *res)
 {
+    if (res->hc->hijacked)
+        return NEXT_TAKEN;
     switch (gust__http_response_finish(res)) {
     case RESPONSE_DONE: return gust__http_body_discard(req) ? NEXT_REQUEST : NEXT_LINGER;
     case RESPONSE_LAST: return NEXT_LINGER;
@@ -123,6 +142,8 @@ static void log_panic(const gust_panic_info *info, void *arg)
 /* How a connection ends whose response may be cut off. */
 static enum conn_next end_of_cut(const gust_http_response *res)
 {
+    if (res->hc->hijacked)
+        return NEXT_TAKEN;
     return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
 }
 
@@ -145,24 +166,36 @@ static void exchange_fini(void *arg)
     struct http_conn *hc = x->req.hc;
     enum conn_next cut = end_of_cut(&x->res);
 
+    if (!x->returned) {
+        gust__http_watch_end(x->req.watch);
+        gust__http_watch_put(x->req.watch);
+    }
+
     gust__http_response_fini(&x->res);
     gust__http_request_fini(&x->req);
     if (!x->returned)
         end_connection(hc, cut);
 }
 
-static enum conn_next exchange(struct http_conn *hc, const struct http_head *head)
+static enum conn_next exchange(struct http_conn *hc, const struct http_head *head,
+                               struct http_watch *watch)
 {
     struct exchange x;
     enum conn_next next;
 
-    if (gust__http_request_init(&x.req, hc, head, &x.res) < 0)
+    if (!watch || gust__http_request_init(&x.req, hc, head, &x.res) < 0)
         return refuse(hc, 503);
+    if (gust__http_watch_begin(watch, hc->conn) < 0) {
+        gust__http_request_fini(&x.req);
+        return refuse(hc, 503);
+    }
+    x.req.watch = watch;
     gust__http_response_init(&x.res, hc, &x.req);
     x.returned = false;
     gust__cleanup_begin(&x.unwind, exchange_fini, &x);
     bool panicked = gust_recover_with(call_handler, &x, log_panic, &x);
     x.returned = true;
+    gust__http_watch_end(watch);
     next = panicked ? end_of_panic(&x.res) : end_of_exchange(&x.req, &x.res);
     gust__cleanup_end(&x.unwind);
     return next;
@@ -212,14 +245,6 @@ static enum conn_next unpark(struct http_conn *hc)
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
 }
 
-/* After an exchange.  Further requests may have come with the last one. */
-static enum conn_next wait_next(struct http_conn *hc)
-{
-    if (gust_conn_view(hc->conn).len > 0)
-        return NEXT_REQUEST;
-    return park(hc, gust__http_options(hc)->idle_timeout_ns);
-}
-
 /* Waits for more of a head that has begun. */
 static enum conn_next wait_rest(struct http_conn *hc, const struct http_head *head,
                                 const struct head_limits *limits, gust_time deadline)
@@ -262,12 +287,25 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
 
 /* --- The goroutine ---------------------------------------------------------- */
 
-static enum conn_next serve_request(struct http_conn *hc)
+static enum conn_next serve_request(struct http_conn *hc, struct http_watch *watch)
 {
     struct http_head head;
     enum conn_next next = read_head(hc, &head);
 
-    return next == NEXT_REQUEST ? exchange(hc, &head) : next;
+    return next == NEXT_REQUEST ? exchange(hc, &head, watch) : next;
+}
+
+/* One that is there, and those that have come with it. */
+static enum conn_next serve_requests(struct http_conn *hc)
+{
+    struct http_watch *watch = gust__http_watch_take(gust__http_watcher(hc));
+    enum conn_next next;
+
+    do
+        next = serve_request(hc, watch);
+    while (next == NEXT_REQUEST && gust_conn_view(hc->conn).len > 0);
+    gust__http_watch_put(watch);
+    return next;
 }
 
 void gust__http_conn_main(void *arg)
@@ -275,11 +313,10 @@ void gust__http_conn_main(void *arg)
     struct http_conn *hc = arg;
     enum conn_next next = unpark(hc);
 
-    while (next == NEXT_REQUEST) {
-        next = serve_request(hc);
-        if (next == NEXT_REQUEST)
-            next = wait_next(hc);
-    }
+    if (next == NEXT_REQUEST)
+        next = serve_requests(hc);
+    if (next == NEXT_REQUEST)
+        next = park(hc, gust__http_options(hc)->idle_timeout_ns);
     if (next != NEXT_PARKED)
         end_connection(hc, next);
 }

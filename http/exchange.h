@@ -6,6 +6,9 @@
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
  *     filter.c    what changes the body on its way; send_file.c: bodies from files
+ *     response_header.c, inform.c  its fields so far; what is sent ahead of it
+ *     hijack.c    giving the connection away
+ *     watch.c     the contexts of handlers, and whether the client is still there
  *     arena.c     memory that lives as long as a request
  *
  * Output is appended to the connection's write buffer and flushed in one place,
@@ -18,6 +21,7 @@
 #include "http/arena.h"
 #include "http/chunked.h"
 #include "http/head.h"
+#include "http/watch.h"
 
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -32,6 +36,7 @@ struct http_conn {
     gust_conn *conn;          /* the goroutine's reference, or the wait's */
     _Atomic int state;
     bool is_new;                /* its first request has not begun */
+    bool hijacked;              /* it is the handler's, and not in the list */
     LIST_ENTRY(http_conn) link; /* under the server's mutex */
 };
 
@@ -39,12 +44,16 @@ struct http_conn {
 
 const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 
+struct http_watcher *gust__http_watcher(const struct http_conn *hc);
+
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
 
 /* Buffers of HTTP_BUFFER_SIZE bytes, so that not each response asks the system for one. */
 #define HTTP_BUFFER_SIZE ((size_t)65536)
 struct gust_pool *gust__http_buffers(const struct http_conn *hc);
+/* Takes it out of the list: it is hijacked, and the server has no more to do with it. */
+void gust__http_conn_forget(struct http_conn *hc);
 
 /* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
@@ -61,8 +70,9 @@ void gust__http_conn_main(void *arg);
 /* Sends what was appended, then gust_conn_fill. */
 ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadline);
 
-/* gust_conn_append within the write timeout; 0 or an error. */
+/* gust_conn_append within the write timeout; 0 or an error.  send: by a handler. */
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
+int gust__http_send(const gust_http_request *req, const void *buf, size_t len);
 
 /* --- Request --- */
 
@@ -72,6 +82,7 @@ enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
 
 struct gust_http_request {
     struct http_conn *hc;
+    struct http_watch *watch;
     const struct http_head *head;
     const char *text; /* the head's bytes: in the view, or `copy` */
     char *copy;       /* made for a request with a body, else NULL */
@@ -100,6 +111,10 @@ struct gust_http_request {
 /* Starts a request whose head is at the start of the view.  Errors: -ENOMEM. */
 int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
                             const struct http_head *head, gust_http_response *res);
+
+/* Makes the head independent of the view, from which what was read of the request is
+ * dropped.  Errors: -ENOMEM. */
+int gust__http_request_keep_head(gust_http_request *req);
 
 /* True if nothing of the body is left to read. */
 bool gust__http_body_ended(const gust_http_request *req);
@@ -182,6 +197,10 @@ enum response_end gust__http_response_finish(gust_http_response *res);
 /* The same in the place of what the handler prepared: answers `status`, or cuts the
  * response off if it has begun. */
 enum response_end gust__http_response_fail(gust_http_response *res, int status);
+
+/* The fields that the handler has added: checked lines, each with its CRLF. */
+gust_span gust__http_response_fields(const gust_http_response *res);
+
 void gust__http_response_fini(gust_http_response *res);
 
 /* Appends a complete small answer with "Connection: close". */

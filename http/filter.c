@@ -19,20 +19,6 @@ int gust__http_filter_set(gust_http_response *res, const struct http_filter *f)
 
 /* --- The header ---------------------------------------------------------------- */
 
-gust_span gust__http_response_fields(const gust_http_response *res)
-{
-    size_t end = res->body_at > 0 ? res->body_at - 2 : res->text.len;
-
-    return (gust_span){res->text.data + RESPONSE_PREFIX_MAX, end - RESPONSE_PREFIX_MAX};
-}
-
-gust_span gust__http_response_field(const gust_http_response *res, const char *name)
-{
-    gust_span fields = gust__http_response_fields(res);
-
-    return gust__http_fields_find(fields.data, fields.len, name);
-}
-
 int gust__http_response_replace(gust_http_response *res, gust_span old, gust_span by)
 {
     struct http_text *t = &res->text;

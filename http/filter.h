@@ -40,12 +40,6 @@ int gust__http_filter_set(gust_http_response *res, const struct http_filter *f);
 
 int gust__http_filter_put(gust_http_response *res, const void *buf, size_t len);
 
-/* The handler's fields, up to the empty line. */
-gust_span gust__http_response_fields(const gust_http_response *res);
-
-/* The first field of this name; data is NULL if there is none. */
-gust_span gust__http_response_field(const gust_http_response *res, const char *name);
-
 /* Changes the header when it has ended: adds a field, or replaces bytes of the fields.
  * Spans into them are not valid any more.  Errors: -ENOMEM. */
 int gust__http_response_add(gust_http_response *res, const char *name, const char *value);

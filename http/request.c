@@ -24,6 +24,21 @@ static int copy_head(gust_http_request *req)
     return 0;
 }
 
+int gust__http_request_keep_head(gust_http_request *req)
+{
+    if (!req->copy) {
+        /* It begins the view, and is all that is held of it. */
+        int r = copy_head(req);
+        if (r < 0)
+            return r;
+    } else if (req->held > 0) {
+        gust_conn_consume(req->hc->conn, req->held);
+    }
+    req->held = 0;
+    req->trailer_bytes = 0;
+    return 0;
+}
+
 static void reset(gust_http_request *req)
 {
     req->text = NULL;
@@ -63,7 +78,9 @@ int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
 
 void gust__http_request_fini(gust_http_request *req)
 {
-    gust_conn_consume(req->hc->conn, req->held);
+    /* With nothing held the view may be somebody else's by now. */
+    if (req->held > 0)
+        gust_conn_consume(req->hc->conn, req->held);
     gust__http_arena_clear(&req->arena);
     free(req->copy);
 }

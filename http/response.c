@@ -58,12 +58,6 @@ static int text_add_field(struct http_text *t, gust_span name, gust_span value)
     return 0;
 }
 
-static bool field_valid(gust_span name, gust_span value)
-{
-    return name.len > 0 && chars_prefix(name.data, name.len, CH_TOKEN) == name.len &&
-           gust__http_value_valid(value);
-}
-
 static char *put_string(char *p, const char *s, size_t n)
 {
     memcpy(p, s, n);
@@ -181,7 +175,7 @@ int gust_http_header_span(gust_http_response *res, const char *name, gust_span v
 
     if (header_ended(res))
         return -EALREADY;
-    if (!field_valid(name_span, value))
+    if (!gust__http_field_valid(name_span, value))
         return -EINVAL;
     int r = special_field(res, name_span, value);
     return r == 1 ? text_add_field(&res->text, name_span, value) : r;
@@ -217,7 +211,7 @@ bool gust__http_sends_body(const gust_http_response *res)
 static void send_bytes(gust_http_response *res, const void *buf, size_t len)
 {
     if (res->error == 0 && len > 0)
-        res->error = gust__http_append(res->hc, buf, len);
+        res->error = gust__http_send(res->req, buf, len);
 }
 
 /* `complete`: no more will be written. */
@@ -377,20 +371,12 @@ int gust_http_flush(gust_http_response *res)
     return res->error;
 }
 
-/* A trailer must not change what the header said about the message's framing. */
-static bool frames_message(gust_span name)
-{
-    return gust__http_equals(name, "content-length") ||
-           gust__http_equals(name, "transfer-encoding") || gust__http_equals(name, "trailer") ||
-           gust__http_equals(name, "connection") || gust__http_equals(name, "host");
-}
-
 int gust_http_trailer(gust_http_response *res, const char *name, const char *value)
 {
     gust_span name_span = {name, strlen(name)};
     gust_span value_span = {value, strlen(value)};
 
-    if (!field_valid(name_span, value_span) || frames_message(name_span))
+    if (!gust__http_field_valid(name_span, value_span) || gust__http_field_frames(name_span))
         return -EINVAL;
     if (!gust__http_sends_body(res) || res->req->head->minor == 0 || res->declared)
         return -ENOTSUP;

@@ -16,6 +16,7 @@
 
 #include "http/filter.h"
 #include "http/response.h"
+#include "http/watch.h"
 
 /* Up to here a body is put behind the header. */
 #define STAGED_MAX ((size_t)16384)
@@ -101,7 +102,9 @@ static int send_rest(gust_http_response *res, struct file_part *f)
     int r;
 
     do {
+        bool changed = gust__http_watch_io_begin(res->req->watch);
         r = gust_conn_send_file(res->hc->conn, f->fd, f->at, f->left, gust_after(timeout), &copied);
+        gust__http_watch_io_end(res->req->watch, changed);
         advance(res, f, copied);
     } while (r == -ETIMEDOUT && copied > 0 && f->left > 0);
     if (f->left == 0)

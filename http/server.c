@@ -38,6 +38,7 @@ struct gust_http_server {
     gust_http_server_options options;
     atomic_int refs; /* the owner, every connection, every shutdown */
     atomic_bool draining;
+    struct http_watcher watcher;
 
     gust_mutex mutex;
     LIST_HEAD(, http_conn) conns;
@@ -59,6 +60,11 @@ gust_pool *gust__http_buffers(const struct http_conn *hc)
     return hc->server->buffers;
 }
 
+struct http_watcher *gust__http_watcher(const struct http_conn *hc)
+{
+    return &hc->server->watcher;
+}
+
 bool gust__http_draining(const struct http_conn *hc)
 {
     return atomic_load(&hc->server->draining);
@@ -77,6 +83,7 @@ static void server_unref(gust_http_server *s)
     /* Release and acquire: the last one sees what all others did before. */
     if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
         return;
+    gust__http_watcher_fini(&s->watcher);
     gust_chan_unref(s->drained);
     gust_chan_unref(s->stopped);
     gust_pool_free(s->buffers);
@@ -139,6 +146,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
         goto unref_drained;
     if ((r = gust_pool_new(&buffers, &s->buffers)) < 0)
         goto unref_stopped;
+    if ((r = gust__http_watcher_init(&s->watcher, options->ignore_client_abort)) < 0)
+        goto free_buffers;
     s->options = *options;
     fill_in_defaults(&s->options);
     if (s->options.tls)
@@ -150,6 +159,8 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
     *ret_server = s;
     return 0;
 
+free_buffers:
+    gust_pool_free(s->buffers);
 unref_stopped:
     gust_chan_unref(s->stopped);
 unref_drained:
@@ -161,8 +172,10 @@ free_server:
 
 void gust_http_server_free(gust_http_server *s)
 {
-    if (s)
-        server_unref(s);
+    if (!s)
+        return;
+    gust__http_watcher_stop(&s->watcher);
+    server_unref(s);
 }
 
 /* --- Connections ----------------------------------------------------------- */
@@ -181,7 +194,7 @@ static void check_drained_locked(gust_http_server *s)
         close_once_locked(s->drained, &s->drained_closed);
 }
 
-void gust__http_conn_done(struct http_conn *hc)
+static void take_off_list(struct http_conn *hc)
 {
     gust_http_server *s = hc->server;
 
@@ -189,6 +202,20 @@ void gust__http_conn_done(struct http_conn *hc)
     LIST_REMOVE(hc, link);
     check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);
+}
+
+void gust__http_conn_forget(struct http_conn *hc)
+{
+    hc->hijacked = true;
+    take_off_list(hc);
+}
+
+void gust__http_conn_done(struct http_conn *hc)
+{
+    gust_http_server *s = hc->server;
+
+    if (!hc->hijacked)
+        take_off_list(hc);
     gust_conn_unref(hc->conn);
     free(hc);
     server_unref(s);
@@ -204,6 +231,7 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
     hc->server = s;
     hc->conn = conn;
     hc->is_new = true;
+    hc->hijacked = false;
     atomic_init(&hc->state, CONN_IDLE);
     server_ref(s);
     gust_mutex_lock(&s->mutex);
@@ -319,6 +347,7 @@ int gust_http_server_shutdown(gust_http_server *s, gust_time deadline)
     int r = gust_chan_recv(s->drained, NULL, deadline);
     if (r < 0) {
         gust_context *context = gust_context_swap(NULL);
+        gust__http_watcher_cancel(&s->watcher);
         gust_mutex_lock(&s->mutex);
         close_all_locked(s);
         gust_mutex_unlock(&s->mutex);

@@ -121,6 +121,19 @@ void gust__http_lower(gust_span s, char *ret_lower)
         ret_lower[i] = ascii_lower(s.data[i]);
 }
 
+bool gust__http_field_valid(gust_span name, gust_span value)
+{
+    return name.len > 0 && chars_prefix(name.data, name.len, CH_TOKEN) == name.len &&
+           gust__http_value_valid(value);
+}
+
+bool gust__http_field_frames(gust_span name)
+{
+    return gust__http_equals(name, "content-length") ||
+           gust__http_equals(name, "transfer-encoding") || gust__http_equals(name, "trailer") ||
+           gust__http_equals(name, "connection") || gust__http_equals(name, "host");
+}
+
 gust_span gust__http_trim(const char *p, size_t n)
 {
     while (n > 0 && (*p == ' ' || *p == '\t')) {

@@ -59,6 +59,13 @@ void gust__http_lower(gust_span s, char *ret_lower);
 /* True if every byte may be part of a field's value. */
 bool gust__http_value_valid(gust_span s);
 
+/* True for a token as the name and a valid value. */
+bool gust__http_field_valid(gust_span name, gust_span value);
+
+/* True for the fields that say how a message is framed or routed, and so stand in its
+ * header and nowhere else: no trailer, no interim response may change them. */
+bool gust__http_field_frames(gust_span name);
+
 /* The bytes without the spaces and tabs around them. */
 gust_span gust__http_trim(const char *p, size_t n);
 

@@ -119,6 +119,7 @@ static bool close_begin(gust_conn *c)
             gust__op_cancel(c->rd.op);
         if (c->wr && c->wr->direct)
             gust__op_cancel(c->wr->direct);
+        gust__conn_watch_cancel_locked(c);
         waiters = gust__conn_waiters_locked(c, WAIT_SENT, OUTCOME_CLOSED);
     }
     gust__lock_drop(&c->lock);
@@ -147,6 +148,7 @@ static int close_end(gust_conn *c, gust_time deadline, int *ret_error)
         c->layer->ops->closing(c);
     *ret_error = close_drain(c, deadline);
     gust__conn_enter_surely(c, SIDE_READ);
+    gust__conn_watch_settle(c);
     int lingering = -1;
     if (c->lingers)
         lingering = gust__fd_take(&c->fd);

@@ -1,7 +1,7 @@
 /* A stream connection inside: what conn.c (life and close), conn_side.c (who may read
  * and who may write), conn_read.c, conn_write.c, conn_large.c (writes above a block),
  * conn_layer.c (for TLS), conn_deadline.c and conn_park.c (waiting without a goroutine)
- * share.
+ * share; conn_watch.c: looking whether the peer is still there.
  *
  * Two goroutines may be at work at once, the reader and the writer; each enters its
  * side for the whole call, parks included.  The lock is for bookkeeping only and is
@@ -42,7 +42,8 @@ typedef enum gust__conn_side {
 typedef enum gust__conn_wait {
     WAIT_READ_SIDE = SIDE_READ,
     WAIT_WRITE_SIDE = SIDE_WRITE,
-    WAIT_SENT, /* the send under way to end */
+    WAIT_SENT,  /* the send under way to end */
+    WAIT_WATCH, /* the watch to end */
 } gust__conn_wait;
 
 /* A lasting deadline of one side (conn_deadline.c), beside that of each call: the
@@ -82,15 +83,32 @@ typedef struct gust__conn_writer {
     bool lent;   /* a layer writes behind filling_len: the block stays where it is */
 } gust__conn_writer;
 
+/* A conn whose peer is watched: conn_watch.c. */
+typedef struct gust__conn_watch {
+    gust__op op;
+    gust_context *context; /* counted */
+    bool ended;            /* the peer's end is nobody's business any more; under the lock */
+} gust__conn_watch;
+
 /* A conn that waits for input without a goroutine: conn_park.c.  From the start of
  * the wait until the new goroutine runs, the reader's side is entered for it. */
 typedef struct gust__conn_park {
-    gust__parked wait; /* its op is rd.op meanwhile; its note: the moves of the reader's limit
-                          when it began */
+    union {
+        gust__parked wait;      /* its op is rd.op meanwhile; its note: the moves of the reader's
+                              limit when it began */
+        gust__conn_watch watch; /* no conn pays for it with memory of its own */
+    };
     void (*fn)(void *arg);
     void *arg;
     gust_time deadline;
 } gust__conn_park;
+
+/* What c->park is in use for. */
+typedef enum gust__conn_park_use {
+    PARK_NONE,
+    PARK_WAIT,  /* no goroutine has the conn: nobody is expected to write soon */
+    PARK_WATCH, /* the watch's operation is in flight, or its news are being told */
+} gust__conn_park_use;
 
 /* May large writes be sent without a copy?  That pays between machines only. */
 typedef enum gust__zerocopy {
@@ -114,13 +132,13 @@ struct gust_conn {
     gust__conn_writer *wr; /* NULL: there is nothing to send.  Under lock, as what follows */
     bool inside[SIDES];    /* a goroutine is at work there */
     bool closing;
-    bool lingers;   /* closing the descriptor waits */
-    bool abandoned; /* no reference is left: the send under way frees the conn */
-    bool discard;   /* nothing more is to be sent, whatever is in the blocks */
-    bool parked;    /* nobody is expected to write soon */
-    bool is_unix;   /* const: a short receive does not mean that nothing is left: it may
+    bool lingers;     /* closing the descriptor waits */
+    bool abandoned;   /* no reference is left: the send under way frees the conn */
+    bool discard;     /* nothing more is to be sent, whatever is in the blocks */
+    uint8_t park_use; /* gust__conn_park_use */
+    bool is_unix;     /* const: a short receive does not mean that nothing is left: it may
                        have ended behind descriptors */
-    int wr_error;   /* of a send; stays */
+    int wr_error;     /* of a send; stays */
     /* Not under the lock, and so not in one word with the above, which the compiler
      * reads in one go: the reader's three, and the writer's. */
     bool drained;     /* the last receive was short: the socket is probably empty */
@@ -262,6 +280,14 @@ static inline size_t conn_filled(const gust_conn *c)
 {
     return c->wr ? c->wr->filling_len : 0;
 }
+
+/* --- Watching the peer (conn_watch.c) ---------------------------------------------- */
+
+/* Asks for the watch back, if there is one.  Under the lock. */
+void gust__conn_watch_cancel_locked(gust_conn *c);
+
+/* Waits until there is none. */
+void gust__conn_watch_settle(gust_conn *c);
 
 /* --- Without a copy (zerocopy.c): by the writer ---------------------------------- */
 

@@ -30,34 +30,39 @@ static gust_time earlier(gust_time a, gust_time b)
 /* Under the lock: the wait's operation is c's, or is not any more. */
 static void set_parked_locked(gust_conn *c, bool parked)
 {
-    c->parked = parked;
+    c->park_use = parked ? PARK_WAIT : PARK_NONE;
     c->rd.op = parked ? &c->park.wait.op : NULL;
+}
+
+static void set_wait_locked(gust_conn *c)
+{
+    c->park.wait = (gust__parked){
+        .op = {.code = GUST__OP_RECV, .flags = GUST__OP_PICK, .fd = &c->fd},
+        .main = run,
+        .note = c->moves[SIDE_READ],
+    };
+    if (c->drained)
+        c->park.wait.op.flags |= GUST__OP_DRAINED;
+    set_parked_locked(c, true);
 }
 
 /* By the reader.  0: c is the new goroutine's. */
 static int start(gust_conn *c, const void *caller)
 {
     gust__conn_park *park = &c->park;
-    park->wait = (gust__parked){
-        .op = {.code = GUST__OP_RECV, .flags = GUST__OP_PICK, .fd = &c->fd},
-        .main = run,
-    };
-    if (c->drained)
-        park->wait.op.flags |= GUST__OP_DRAINED;
     gust__lock_take(&c->lock, RANK_CONN);
-    bool closing = c->closing;
+    int error = c->closing ? -EBADF : c->park_use == PARK_WATCH ? -EBUSY : 0;
     gust_time deadline = earlier(park->deadline, c->limit[SIDE_READ]);
-    park->wait.note = c->moves[SIDE_READ];
-    if (!closing)
-        set_parked_locked(c, true);
+    if (!error)
+        set_wait_locked(c);
     gust__conn_writer *at_rest = gust__conn_writer_rest_locked(c);
     gust__lock_drop(&c->lock);
     gust__conn_writer_free(at_rest);
-    if (closing)
-        return -EBADF;
+    if (error)
+        return error;
 
     gust__deadline_begin(&c->rd_deadline, &park->wait.op, deadline);
-    int error = gust__parked_start(&park->wait, caller);
+    error = gust__parked_start(&park->wait, caller);
     if (error) {
         gust__deadline_end(&c->rd_deadline);
         gust__lock_take(&c->lock, RANK_CONN);

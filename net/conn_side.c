@@ -8,14 +8,14 @@
 #include <errno.h>
 
 /* What the elem of a waiter points to. */
-static char waits[WAIT_SENT + 1];
+static char waits[WAIT_WATCH + 1];
 
 int gust__conn_wait_locked(gust_conn *c, gust__conn_wait what, gust_time deadline, bool steadfast)
 {
     gust__waiter w = {.elem = &waits[what], .steadfast = steadfast};
     waitlist_push(&c->waiters, &w);
     int error = gust__wait_linked(&c->waiters, &c->lock, RANK_CONN, &w, deadline,
-                                  what == WAIT_SENT ? WAIT_IO : WAIT_MUTEX);
+                                  what < WAIT_SENT ? WAIT_MUTEX : WAIT_IO);
     gust__lock_take(&c->lock, RANK_CONN);
     return error;
 }

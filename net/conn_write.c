@@ -49,7 +49,8 @@ void gust__conn_writer_free(gust__conn_writer *wr)
 gust__conn_writer *gust__conn_writer_rest_locked(gust_conn *c)
 {
     gust__conn_writer *wr = c->wr;
-    if (!wr || !c->parked || c->inside[SIDE_WRITE] || wr->busy || wr->filling || wr->lent)
+    if (!wr || c->park_use != PARK_WAIT || c->inside[SIDE_WRITE] || wr->busy || wr->filling ||
+        wr->lent)
         return NULL;
     c->wr = NULL;
     return wr;

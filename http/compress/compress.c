@@ -2,6 +2,7 @@
 #include <gust/http_compress.h>
 
 #include <errno.h>
+#include <gust/http_reply.h>
 #include <gust/runtime.h>
 #include <gust/sync.h>
 #include <stdlib.h>
@@ -72,11 +73,11 @@ static bool type_wanted(const gust_http_compress *c, gust_span type)
 
 static bool may_compress(const gust_http_compress *c, const gust_http_response *res)
 {
-    gust_span type = gust__http_response_field(res, "Content-Type");
+    gust_span type = gust_http_response_header(res, "Content-Type");
 
     return res->status != 206 && type.data && type_wanted(c, type) &&
-           !gust__http_response_field(res, "Content-Encoding").data &&
-           !gust__http_response_field(res, "Content-Range").data &&
+           !gust_http_response_header(res, "Content-Encoding").data &&
+           !gust_http_response_header(res, "Content-Range").data &&
            !fields_name(res, "cache-control", "no-transform");
 }
 
@@ -136,7 +137,7 @@ static int add_vary(gust_http_response *res)
 /* What is compressed is not the same bytes any more (RFC 9110, 8.8.3.3). */
 static int weaken_etag(gust_http_response *res)
 {
-    gust_span etag = gust__http_response_field(res, "ETag");
+    gust_span etag = gust_http_response_header(res, "ETag");
 
     if (!etag.data || etag.len == 0 || etag.data[0] != '"')
         return 0;

@@ -795,3 +795,33 @@ Test(context, an_ending_goroutine_leaves_no_reference_behind)
         cr_assert_eq(freed, i);
     }
 }
+
+/* --- For another use ---------------------------------------------------------------- */
+
+static int unshared_main(void *arg)
+{
+    gust_context *c = context_make(NULL);
+    (void)arg;
+    CHECK(gust_context_unshared(c, 1));
+    CHECK(!gust_context_unshared(c, 2));
+    gust_context_ref(c);
+    CHECK(!gust_context_unshared(c, 1));
+    CHECK(gust_context_unshared(c, 2));
+    gust_context_unref(c);
+    gust_context *child = context_make(c);
+    CHECK(!gust_context_unshared(c, 1));
+    gust_context_unref(child);
+    gust_chan *done = gust_chan_ref(gust_context_done(c));
+    CHECK(!gust_context_unshared(c, 1));
+    gust_chan_unref(done);
+    CHECK(gust_context_unshared(c, 1));
+    gust_context_cancel(c, 0);
+    CHECK(!gust_context_unshared(c, 1));
+    gust_context_unref(c);
+    return 0;
+}
+
+Test(context, is_unshared_if_nobody_else_can_hear_of_it)
+{
+    test_run(unshared_main, NULL);
+}

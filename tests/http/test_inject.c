@@ -3,7 +3,12 @@
  * still shuts down. */
 #include "tests/http/scenario.h"
 
+#include <gust/http_hijack.h>
+#include <gust/http_reply.h>
 #include <gust/http_router.h>
+#include <gust/http_sse.h>
+
+#include <stdio.h>
 
 #ifndef GUST_DEBUG
 
@@ -121,6 +126,74 @@ static int router_main(void *arg)
         play(&scenario);
     gust_http_router_free(router);
     return 0;
+}
+
+/* --- All ways to answer ------------------------------------------------------------ */
+
+static void take(gust_http_request *req, gust_http_response *res)
+{
+    gust_conn *conn;
+    if (!served(gust_http_hijack(req, res, &conn))) {
+        served(gust_http_error(res, 503, NULL));
+        return;
+    }
+    moved(gust_conn_write(conn, "HTTP/1.1 200 taken", 18, SOON));
+    gust_conn_close(conn, SOON);
+}
+
+/* Long enough for the heap each time. */
+static void answer_as_asked(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    static const char much[3000];
+    const gust_http_field field = {{"Link", 4}, {"</a>", 4}};
+    gust_span path = gust_http_request_path(req);
+    (void)arg;
+    if (span_is(path, "/redirect")) {
+        if (!served(gust_http_redirect(req, res, 302, "elsewhere")))
+            served(gust_http_error(res, 503, NULL));
+    } else if (span_is(path, "/print")) {
+        served(gust_http_inform(res, 103, &field, 1));
+        if (!moved(gust_http_printf(res, "%*s", (int)sizeof much, "x")))
+            gust_http_error(res, 503, NULL);
+    } else if (span_is(path, "/events")) {
+        if (served(gust_http_sse_start(res)) && served(gust_http_sse_comment(res, "still there")))
+            served(gust_http_sse_send(res, &(gust_http_sse_event){.data = {much, sizeof much}}));
+    } else {
+        take(req, res);
+    }
+}
+
+static void check_answered(gust_span got)
+{
+    CHECK(got.len == 0 || (got.len > 9 && memcmp(got.data, "HTTP/1.1 ", 9) == 0));
+}
+
+static int answers_main(void *arg)
+{
+    static const char *const paths[] = {"redirect", "print", "events", "take"};
+    const size_t goroutines = gust_num_goroutines();
+    (void)arg;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        char request[128];
+        const struct scenario scenario = {
+            .options = {.handler = answer_as_asked},
+            .request = request,
+            .check = check_answered,
+        };
+        snprintf(request, sizeof request,
+                 "GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", paths[i]);
+        play(&scenario);
+    }
+    /* No shutdown waits for one that has taken its connection. */
+    while (gust_num_goroutines() > goroutines)
+        gust_yield();
+    return 0;
+}
+
+Test(http_inject, answers_of_all_kinds_may_be_refused_memory, .timeout = TEST_TIMEOUT_S)
+{
+    fail_each(INJECT_MALLOC, 1, answers_main);
+    fail_each(INJECT_MALLOC, 3, answers_main);
 }
 
 Test(http_inject, a_router_may_be_refused_memory, .timeout = TEST_TIMEOUT_S)

@@ -8,7 +8,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
-         "docs/http-requests.md", "docs/http-files.md"]
+         "docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md"]
 
 
 def read(path):
@@ -44,7 +44,7 @@ def compile_example(code):
 def other_examples_compile():
     for code in blocks(read("README.md"), "c")[1:]:
         compile_example(code)
-    for page in ("docs/http-requests.md", "docs/http-files.md"):
+    for page in ("docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md"):
         for code in blocks(read(page), "c"):
             compile_example(code)
     # A guide goes on from one block to the next.

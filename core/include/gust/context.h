@@ -58,6 +58,11 @@ gust_context *gust_context_ref(gust_context *c);
  * does not count as a cancellation.  NULL is accepted. */
 void gust_context_unref(gust_context *c);
 
+/* True if c is as good as new: not cancelled, and known to nobody but the caller, who has
+ * `refs` references to it (its channel and the contexts below it count as others').  Then
+ * it can serve for something else, as a server's does for the next request. */
+bool gust_context_unshared(gust_context *c, uint32_t refs);
+
 /* Cancels c and everything below it.  `error` is kept as the cause, usually a
  * negative errno value; 0 stands for -ECANCELED.  Does nothing if c is cancelled
  * already.  Panics if c is NULL.  Never waits for anybody. */

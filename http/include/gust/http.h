@@ -17,6 +17,19 @@
  * gust_defer works in it.  One that calls gust_goexit ends its goroutine, and with it
  * the connection: what it has sent is sent, a response that it has not is cut off.
  *
+ * Contexts (<gust/context.h>).  Each handler runs under a context of its own, which is
+ * below that of gust_http_server_serve and is cancelled when
+ *   - the client closes its connection, or its direction of it, while the handler runs:
+ *     the cause is -ECONNRESET;
+ *   - the deadline of a shutdown passes: -ESHUTDOWN;
+ *   - the handler returns: -ECANCELED, for the goroutines that it has started and that
+ *     are still there.
+ * From then on what would wait in them returns -ECANCELED: channels, sleeps, dials, other
+ * connections.  Reading the request's body and writing the response do not: they go on as
+ * long as the connection can, for a client that has only ended its direction may well wait
+ * for the answer.  What shall go on without the client takes the context off
+ * (gust_context_swap), or starts its goroutine with it taken off.
+ *
  * Framing is strict.  A request that two servers could read in two ways is
  * answered 400 and its connection closed; no handler sees it.  Every limit and
  * timeout below is on by default. */
@@ -52,6 +65,10 @@ typedef void gust_http_handler(gust_http_request *req, gust_http_response *res, 
 #define GUST_HTTP_READ_TIMEOUT_NS (30 * GUST_SEC)
 #define GUST_HTTP_WRITE_TIMEOUT_NS (30 * GUST_SEC)
 
+/* A client that goes away is noticed once its handler has run for between one and two of
+ * these, and from then on at once. */
+#define GUST_HTTP_WATCH_NS (50 * GUST_MS)
+
 /* A body limit that no body reaches. */
 #define GUST_HTTP_UNLIMITED UINT64_MAX
 
@@ -80,6 +97,10 @@ typedef struct gust_http_server_options {
     int64_t idle_timeout_ns;  /* between two requests */
     int64_t read_timeout_ns;  /* for each wait for a piece of a body */
     int64_t write_timeout_ns; /* for each wait for the client to take bytes */
+
+    /* Handlers go on when their client goes away (see "Contexts"), as nginx's
+     * proxy_ignore_client_abort has it. */
+    bool ignore_client_abort;
 } gust_http_server_options;
 
 /* Makes a server.  The options are copied; zeroes are the defaults above,
@@ -106,7 +127,7 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l);
 int gust_http_server_shutdown(gust_http_server *s, gust_time deadline);
 
 /* Drops the server.  No gust_http_server_serve may be running; a handler that
- * outlived a shutdown may.  NULL is accepted. */
+ * outlived a shutdown may.  May wait for a moment.  NULL is accepted. */
 void gust_http_server_free(gust_http_server *s);
 
 /* --- Request -------------------------------------------------------------

@@ -53,6 +53,7 @@ uint16_t gust_addr_port(const gust_addr *addr);
 typedef struct gust_listener gust_listener;
 typedef struct gust_conn gust_conn;
 
+struct gust_context;     /* gust/context.h */
 struct gust_tcp_options; /* gust/tcp.h */
 
 /* Zeroes are the defaults. */
@@ -151,7 +152,7 @@ void gust_conn_consume(gust_conn *c, size_t n);
  * and stack size.  Meanwhile nobody may use the conn but to close it, or to write.
  *
  * Does not return on success: the goroutine ends as by gust_goexit.  Errors: -EBUSY
- * if another goroutine is reading, -EBADF, -ECANCELED, -ENOMEM, that of an earlier
+ * if another goroutine is reading or the peer is watched, -EBADF, -ECANCELED, -ENOMEM, that of an earlier
  * send; nothing has been started then, and the conn is as it was. */
 int gust_conn_park(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time deadline);
 
@@ -162,6 +163,22 @@ int gust_conn_on_input(gust_conn *c, void (*fn)(void *arg), void *arg, gust_time
 /* The deadline that the last of these two calls was given, which fn's first read wants
  * to have as well.  For fn and what it calls. */
 gust_time gust_conn_input_deadline(const gust_conn *c);
+
+/* Watches whether the peer is still there, beside those who read and write: once it has
+ * ended its direction of the stream, or the connection is broken, `context` is cancelled,
+ * with -ECONNRESET as the cause.  So a goroutine under it that waits for something else
+ * hears of it.  No byte is read, and what has come before the end stays to be read; a
+ * peer that has only ended its direction may still be waiting for an answer.  Costs a
+ * request to the kernel, no goroutine.  Takes a reference to the context.
+ * The caller has a reference until the watch has been ended, by gust_conn_unwatch or
+ * gust_conn_close.
+ * Errors: -EBUSY if it is watched already, or waits without a goroutine; -EBADF if the
+ * conn is closed. */
+int gust_conn_watch(gust_conn *c, struct gust_context *context);
+
+/* Ends that, if it has not ended yet, whatever happens to the caller's context: once it
+ * returns the context is not cancelled any more, or has been.  May wait for the kernel. */
+void gust_conn_unwatch(gust_conn *c);
 
 /* Writes all `len` bytes: takes over what fits the write buffer, waits for the
  * kernel to accept the rest.  `buf` is the caller's again on return.

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Drives the HTTP examples json_api and events as a stranger would.
+
+    http_examples.py BUILD_DIR
+
+GUST_NETPOLL, GUST_MAXPROCS and the like pass through to the examples.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "harness"))
+
+from program import Program  # pylint: disable=wrong-import-position
+
+EXAMPLES = ""
+WAIT_S = 30  # bounds every wait; nothing takes that long unless it hangs
+
+
+class Server(Program):
+    """An example on a port that the kernel picked."""
+
+    def __init__(self, name):
+        line = re.compile(name + r": http://(127\.0\.0\.1):(\d+)\n")
+        command = [os.path.join(EXAMPLES, name), "--listen", "127.0.0.1:0"]
+        super().__init__(command, line, leaks=True)
+        self.address = (self.match[1], int(self.match[2]))
+
+    def client(self):
+        return contextlib.closing(http.client.HTTPConnection(*self.address, timeout=WAIT_S))
+
+    def ask(self, method, path, body=None, content_type=None):
+        headers = {"Content-Type": content_type} if content_type else {}
+        with self.client() as client:
+            client.request(method, path, body=body, headers=headers)
+            response = client.getresponse()
+            return response, response.read()
+
+    def stop(self):
+        """Returns the exit status and what was said meanwhile."""
+        return self.finish(signal.SIGTERM, WAIT_S)
+
+
+class Common(unittest.TestCase):
+    def test_bad_arguments_show_the_usage(self):
+        for name in ("json_api", "events"):
+            for args in (["--listen"], ["--listen", "nonsense"], ["surplus"], ["--tls-cert", "x"]):
+                with self.subTest(name=name, args=args):
+                    result = subprocess.run([os.path.join(EXAMPLES, name), *args],
+                                            capture_output=True, text=True, timeout=WAIT_S,
+                                            check=False)
+                    self.assertEqual(result.returncode, 2)
+                    self.assertIn(f"usage: {name}", result.stderr)
+
+    def test_a_taken_port_is_named(self):
+        with Server("events") as server:
+            address = "127.0.0.1:%d" % server.address[1]
+            result = subprocess.run([os.path.join(EXAMPLES, "json_api"), "--listen", address],
+                                    capture_output=True, text=True, timeout=WAIT_S, check=False)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(f"{address}: Address already in use", result.stderr)
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_they_are_short(self):
+        for name in ("json_api", "events"):
+            lines = (ROOT / "examples" / f"{name}.c").read_text().splitlines()
+            self.assertLess(len(lines), 100, name)
+
+
+class JsonApi(unittest.TestCase):
+    def test_notes_come_and_go(self):
+        with Server("json_api") as server:
+            self.assertEqual(json.loads(server.ask("GET", "/notes")[1]), {})
+            note = {"text": "caf\u00e9 \U0001f600", "tags": [1, 2.5, None, True]}
+            response, body = server.ask("POST", "/notes", json.dumps(note), "application/json")
+            self.assertEqual((response.status, json.loads(body)), (201, note))
+            self.assertEqual(response.getheader("Content-Type"), "application/json")
+            path = response.getheader("Location")
+            self.assertEqual(path, "/notes/1")
+            self.assertEqual(json.loads(server.ask("GET", path)[1]), note)
+            self.assertEqual(json.loads(server.ask("GET", "/notes")[1]), {"1": note})
+            self.assertEqual(server.ask("DELETE", path)[0].status, 204)
+            self.assertEqual(server.ask("DELETE", path)[0].status, 404)
+            response, body = server.ask("GET", path)
+            self.assertEqual(response.status, 404)
+            self.assertEqual(response.getheader("Content-Type"), "application/problem+json")
+            self.assertEqual(json.loads(body)["detail"], "there is no note 1")
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_errors_say_what_is_wrong(self):
+        with Server("json_api") as server:
+            for body, content_type, status, detail in (
+                ("{}", "application/json", 422, 'a note needs a "text"'),
+                ("[1,", "application/json", 400, "line 1, column 3"),
+                ("{}", "text/plain", 415, "application/json"),
+                ('"' + "x" * 65536 + '"', "application/json", 413, "65536 bytes"),
+            ):
+                with self.subTest(status=status):
+                    response, answer = server.ask("POST", "/notes", body, content_type)
+                    self.assertEqual(response.status, status)
+                    self.assertIn(detail, json.loads(answer)["detail"])
+            response, _ = server.ask("PUT", "/notes")
+            self.assertEqual((response.status, response.getheader("Allow")),
+                             (405, "GET, HEAD, POST"))
+            self.assertEqual(server.stop(), (0, ""))
+
+
+class Stream:
+    """What comes of GET /events, event by event."""
+
+    def __init__(self, server, last_id=None):
+        self.client = http.client.HTTPConnection(*server.address, timeout=WAIT_S)
+        self.client.request("GET", "/events",
+                            headers={"Last-Event-ID": last_id} if last_id else {})
+        self.response = self.client.getresponse()
+
+    def event(self):
+        """Its fields; {} at the end of the stream."""
+        fields = {}
+        while (line := self.response.readline().decode()) not in ("\n", ""):
+            name, _, value = line.rstrip("\n").partition(": ")
+            fields[name] = fields[name] + "\n" + value if name in fields else value
+        return fields
+
+    def close(self):
+        self.response.close()
+        self.client.close()
+
+    def note(self):
+        while (event := self.event()).get("event") == "tick":
+            pass
+        return event
+
+
+class Events(unittest.TestCase):
+    def follow(self, server, last_id=None):
+        stream = Stream(server, last_id)
+        self.addCleanup(stream.close)
+        return stream
+
+    def test_the_page_is_there(self):
+        with Server("events") as server:
+            response, body = server.ask("GET", "/")
+            self.assertEqual(response.getheader("Content-Type"), "text/html; charset=utf-8")
+            self.assertIn(b"new EventSource('/events')", body)
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_notes_reach_all_who_listen(self):
+        with Server("events") as server:
+            streams = [self.follow(server) for _ in range(5)]
+            self.assertEqual(streams[0].response.getheader("Content-Type"), "text/event-stream")
+            for number in (1, 2):
+                text = f"line {number}\nand another"
+                self.assertEqual(server.ask("POST", "/notes", text)[0].status, 204)
+                for stream in streams:
+                    self.assertEqual(stream.note(),
+                                     {"id": str(number), "event": "note", "data": text})
+            # Who comes back gets what is new; who has it all waits.
+            self.assertEqual(self.follow(server, "1").note()["id"], "2")
+            self.assertEqual(self.follow(server, "2").event()["event"], "tick")
+            self.assertEqual(server.ask("POST", "/notes", "x" * 1001)[0].status, 413)
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_the_clock_ticks(self):
+        with Server("events") as server:
+            stream = self.follow(server)
+            for number in (1, 2):
+                self.assertEqual(stream.event(), {"event": "tick", "data": str(number)})
+            self.assertEqual(server.stop(), (0, ""))
+
+    def test_a_signal_ends_the_streams_in_good_order(self):
+        with Server("events") as server:
+            stream = self.follow(server)
+            self.assertEqual(stream.event()["event"], "tick")
+            server.process.send_signal(signal.SIGTERM)
+            while stream.event():
+                pass
+            out, err = server.process.communicate(timeout=WAIT_S)
+            self.assertEqual((server.process.returncode, out + err), (0, ""))
+
+
+def main():
+    global EXAMPLES
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    EXAMPLES = os.path.join(sys.argv.pop(1), "examples")
+    unittest.main()
+
+
+if __name__ == "__main__":
+    main()
