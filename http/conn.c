@@ -5,6 +5,8 @@
 
 #include "core/panic.h"
 
+#include <gust/http_operations.h>
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -32,19 +34,35 @@ ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadlin
     return r < 0 ? r : gust_conn_fill(hc->conn, max_view, deadline);
 }
 
+/* What a client may take to receive a piece. */
+static gust_time write_deadline(const gust_http_server_options *o, size_t len)
+{
+    int64_t ns = o->write_timeout_ns;
+
+    if (o->write_rate_min > 0 && ns != GUST_FOREVER)
+        ns += (int64_t)len * GUST_SEC / o->write_rate_min;
+    return gust_after(ns);
+}
+
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
 {
-    ssize_t n = gust_conn_append(hc->conn, buf, len, GUST_NOW);
+    const char *p = buf;
+    ssize_t n = 0;
 
-    /* It usually fits, and then nobody needs to know what time it is. */
-    if (n == -EAGAIN)
-        n = gust_conn_append(hc->conn, buf, len,
-                             gust_after(gust__http_options(hc)->write_timeout_ns));
+    for (const char *end = p + len; p < end && n >= 0; p += n) {
+        size_t left = (size_t)(end - p);
+        size_t piece = left < GUST_HTTP_WRITE_PIECE_MAX ? left : GUST_HTTP_WRITE_PIECE_MAX;
+        n = gust_conn_append(hc->conn, p, piece, GUST_NOW);
+        /* It usually fits, and then nobody needs to know what time it is. */
+        if (n == -EAGAIN)
+            n = gust_conn_append(hc->conn, p, piece, write_deadline(gust__http_options(hc), piece));
+    }
     return n < 0 ? (int)n : 0;
 }
 
 static enum conn_next refuse(struct http_conn *hc, int status)
 {
+    gust__http_refusal_done(hc, status);
     return gust__http_refuse(hc, status, true) < 0 ? NEXT_ABORT : NEXT_LINGER;
 }
 
@@ -72,6 +90,7 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
 {
     gust_time deadline = GUST_NOW;
 
+    atomic_store_explicit(&hc->state, CONN_CLOSING, memory_order_relaxed); /* for counting */
     if (how == NEXT_LINGER)
         linger(hc);
     else if (how == NEXT_CLOSE)
@@ -94,7 +113,8 @@ static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response
 
 struct exchange {
     gust__unwind unwind;
-    bool returned; /* false: the handler has ended the goroutine */
+    bool returned;   /* false: the handler has ended the goroutine */
+    gust_time begun; /* if there is a log */
     gust_http_request req;
     gust_http_response res;
 };
@@ -118,6 +138,7 @@ static void log_panic(const gust_panic_info *info, void *arg)
     gust_addr_format(&addr, peer);
     snprintf(what, sizeof(what), "http: serving %s", peer);
     gust_panic_log(info, what);
+    gust__http_report_panic(x->req.hc, info->message);
 }
 
 /* How a connection ends whose response may be cut off. */
@@ -145,10 +166,25 @@ static void exchange_fini(void *arg)
     struct http_conn *hc = x->req.hc;
     enum conn_next cut = end_of_cut(&x->res);
 
+    gust__http_exchange_done(&x->req, &x->res, x->begun);
     gust__http_response_fini(&x->res);
     gust__http_request_fini(&x->req);
     if (!x->returned)
         end_connection(hc, cut);
+}
+
+/* True if it is the last one that the connection may bring. */
+static bool count_request(struct http_conn *hc)
+{
+    /* Relaxed: only this goroutine changes it, and those who count are not in a hurry. */
+    uint32_t n = atomic_load_explicit(&hc->requests, memory_order_relaxed);
+
+    if (n < UINT32_MAX)
+        atomic_store_explicit(&hc->requests, ++n, memory_order_relaxed);
+    if (n < gust__http_options(hc)->conn_requests_max || n == UINT32_MAX)
+        return false;
+    gust__http_report_kind(hc, GUST_HTTP_ERROR_CONN_REQUESTS, 0);
+    return true;
 }
 
 static enum conn_next exchange(struct http_conn *hc, const struct http_head *head)
@@ -159,6 +195,9 @@ static enum conn_next exchange(struct http_conn *hc, const struct http_head *hea
     if (gust__http_request_init(&x.req, hc, head, &x.res) < 0)
         return refuse(hc, 503);
     gust__http_response_init(&x.res, hc, &x.req);
+    if (count_request(hc))
+        x.res.keep_alive = false;
+    x.begun = gust__http_options(hc)->log ? gust_now() : 0;
     x.returned = false;
     gust__cleanup_begin(&x.unwind, exchange_fini, &x);
     bool panicked = gust_recover_with(call_handler, &x, log_panic, &x);
@@ -182,7 +221,7 @@ static bool enter_idle(struct http_conn *hc)
 /* False if a shutdown claimed the connection meanwhile. */
 static bool leave_idle(struct http_conn *hc)
 {
-    int expected = CONN_IDLE;
+    uint32_t expected = CONN_IDLE;
     return atomic_compare_exchange_strong(&hc->state, &expected, CONN_BUSY);
 }
 
@@ -198,6 +237,11 @@ static enum conn_next park(struct http_conn *hc, int64_t timeout_ns)
     return leave_idle(hc) ? NEXT_ABORT : NEXT_CLOSE;
 }
 
+static bool is_new(const struct http_conn *hc)
+{
+    return atomic_load_explicit(&hc->requests, memory_order_relaxed) == 0;
+}
+
 /* What the wait has brought. */
 static enum conn_next unpark(struct http_conn *hc)
 {
@@ -207,6 +251,8 @@ static enum conn_next unpark(struct http_conn *hc)
         return NEXT_REQUEST;
     ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
                                gust_conn_input_deadline(hc->conn));
+    if (n <= 0 && is_new(hc))
+        gust__http_report_first(hc, (int)n);
     if (n == 0 || n == -ETIMEDOUT)
         return NEXT_CLOSE;
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
@@ -241,10 +287,9 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
     const struct head_limits limits = {o->request_line_max, o->header_bytes_max,
                                        o->header_fields_max};
     /* A connection's first head has had its time since the connection began. */
-    gust_time deadline = hc->is_new ? gust_conn_input_deadline(hc->conn) : 0;
+    gust_time deadline = is_new(hc) ? gust_conn_input_deadline(hc->conn) : 0;
     enum conn_next next = NEXT_REQUEST;
 
-    hc->is_new = false;
     gust__http_head_init(head);
     while (next == NEXT_REQUEST) {
         gust_span view = gust_conn_view(hc->conn);

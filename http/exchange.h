@@ -23,16 +23,40 @@
 
 /* Who may end the connection.  Its goroutines move it between IDLE, when it is parked
  * and has none, and BUSY; a shutdown claims an idle connection by IDLE -> CLAIMED and
- * ends its wait, upon which a goroutine comes and closes it. */
-enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED };
+ * ends its wait, upon which a goroutine comes and closes it.  CLOSING is for those who
+ * count: its last goroutine is about to end it. */
+enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED, CONN_CLOSING };
 
+/* An idle connection costs little more than this. */
 struct http_conn {
     gust_http_server *server; /* counted */
     gust_conn *conn;          /* the goroutine's reference, or the wait's */
-    _Atomic int state;
-    bool is_new;                /* its first request has not begun */
+    _Atomic uint32_t state;
+    _Atomic uint32_t requests;  /* whose heads were complete; stays at the largest number */
     LIST_ENTRY(http_conn) link; /* under the server's mutex */
 };
+
+/* --- stats.c --- */
+
+/* Report what has gone wrong to those who count, and to the hook: the request was refused
+ * with this status; something of this kind; what the wait for the first byte has
+ * brought; what has stopped an exchange. */
+void gust__http_report_refusal(struct http_conn *hc, int status);
+void gust__http_report_kind(struct http_conn *hc, int kind, int error);
+void gust__http_report_first(struct http_conn *hc, int error);
+void gust__http_report_exchange(const gust_http_request *req, const gust_http_response *res);
+void gust__http_report_panic(struct http_conn *hc, const char *message);
+
+void gust__http_count_response(gust_http_server *s, int status);
+
+/* --- access.c --- */
+
+/* An exchange has ended, but for the release of what it has: counts and logs it. */
+void gust__http_exchange_done(const gust_http_request *req, const gust_http_response *res,
+                              gust_time begun);
+
+/* The same for a request that was refused before it was one. */
+void gust__http_refusal_done(struct http_conn *hc, int status);
 
 /* --- server.c --- */
 
@@ -40,6 +64,9 @@ const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 
 /* True once a shutdown has begun: answer with "Connection: close". */
 bool gust__http_draining(const struct http_conn *hc);
+
+/* True from the begin of a shutdown: not ready any more, while draining may be yet to come. */
+bool gust__http_lame(const struct http_conn *hc);
 
 /* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
@@ -56,7 +83,7 @@ void gust__http_conn_main(void *arg);
 /* Sends what was appended, then gust_conn_fill. */
 ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadline);
 
-/* gust_conn_append within the write timeout; 0 or an error. */
+/* gust_conn_append within the write timeout, which is for each piece; 0 or an error. */
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
 
 /* --- Request --- */
@@ -82,9 +109,11 @@ struct gust_http_request {
     struct http_lines trailer_lines;
     unsigned trailer_fields;
     uint64_t body_max;
-    bool continue_due; /* the client waits for "100 Continue" */
-    int body_error;    /* what every further read returns */
-    int refusal;       /* the status that goes with it; 0: no answer is possible */
+    int64_t body_rate;   /* bytes per second, or GUST_HTTP_NO_MINIMUM */
+    int64_t patience_ns; /* what is left of it: see fill in body.c */
+    bool continue_due;   /* the client waits for "100 Continue" */
+    int body_error;      /* what every further read returns */
+    int refusal;         /* the status that goes with it; 0: no answer is possible */
 
     struct http_arena arena;        /* gust_http_alloc */
     const struct http_route *route; /* what a router has found; NULL: nothing */
