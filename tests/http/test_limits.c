@@ -2,6 +2,7 @@
 #include "tests/http/site.h"
 #include "tests/net/net_test.h"
 
+#include <gust/chan.h>
 #include <gust/http_operations.h>
 #include <gust/inherit.h>
 
@@ -70,20 +71,41 @@ Test(limits, beyond_the_last_connection_the_next_one_waits)
     test_run(wait_for_room, NULL);
 }
 
-/* One that waits does not keep a shutdown waiting. */
+/* Says that it is at work and waits until it may end. */
+static void hang(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    CHECK_EQ(gust_chan_recv(arg, NULL, gust_after(SITE_WAIT_NS)), 0);
+    hello(req, res, NULL);
+}
+
+static void shut_down(void *arg)
+{
+    struct site *site = arg;
+
+    CHECK_EQ(gust_http_server_shutdown(site->server, gust_after(SITE_WAIT_NS)), 0);
+}
+
+/* Who waits for room is let go when a shutdown begins, and not when it ends. */
 static int shut_down_full(void *arg)
 {
+    gust_chan *go_on;
     struct site site;
 
     (void)arg;
-    site_start(&site, &(gust_http_server_options){.handler = hello, .connections_max = 1});
+    CHECK_EQ(gust_chan_new(0, 0, &go_on), 0);
+    site_start(&site,
+               &(gust_http_server_options){.handler = hang, .arg = go_on, .connections_max = 1});
     gust_conn *first = site_dial(&site), *second = site_dial(&site);
+    client_send(first, GET);
     AWAIT_SOON(errors_of(&site, GUST_HTTP_ERROR_CONNECTION_LIMIT) == 1);
-    site_stop(&site);
-    expect_reply(client_read_all(first), "first", "");
+    CHECK_EQ(gust_go(shut_down, &site), 0);
     CHECK(gust_conn_fill(second, 4096, gust_after(SITE_WAIT_NS)) <= 0);
+    gust_chan_close(go_on);
+    expect_reply(client_read_all(first), "first", HELLO_LAST);
     client_close(first);
     client_close(second);
+    site_end(&site);
+    gust_chan_unref(go_on);
     return 0;
 }
 
