@@ -6,6 +6,7 @@
  *     body.c      reading the request's body
  *     response.c  collecting and sending the response
  *     arena.c     memory that lives as long as a request
+ *     access.c    the end of an exchange, for those who count and log; stats.c, log.c
  *
  * Output is appended to the connection's write buffer and flushed in one place,
  * gust__http_fill, just before the goroutine may wait for input: so the answers
