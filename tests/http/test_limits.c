@@ -29,6 +29,14 @@ static uint64_t errors_of(const struct site *site, gust_http_error_kind kind)
     return stats.errors[kind];
 }
 
+static size_t active_of(const struct site *site)
+{
+    gust_http_server_stats stats;
+
+    gust_http_server_stats_read(site->server, &stats);
+    return stats.conns_active;
+}
+
 static void expect_hello(gust_conn *conn, const char *what)
 {
     client_send(conn, GET);
@@ -95,8 +103,10 @@ static int shut_down_full(void *arg)
     CHECK_EQ(gust_chan_new(0, 0, &go_on), 0);
     site_start(&site,
                &(gust_http_server_options){.handler = hang, .arg = go_on, .connections_max = 1});
-    gust_conn *first = site_dial(&site), *second = site_dial(&site);
+    gust_conn *first = site_dial(&site);
     client_send(first, GET);
+    AWAIT_SOON(active_of(&site) == 1);
+    gust_conn *second = site_dial(&site);
     AWAIT_SOON(errors_of(&site, GUST_HTTP_ERROR_CONNECTION_LIMIT) == 1);
     CHECK_EQ(gust_go(shut_down, &site), 0);
     CHECK(gust_conn_fill(second, 4096, gust_after(SITE_WAIT_NS)) <= 0);
