@@ -146,8 +146,10 @@ static int init(gust_http_log *log)
 
     atomic_init(&log->refs, 1);
     if (log->options.path) {
-        log->options.path = strdup(log->options.path);
-        if (!log->options.path)
+        size_t size = strlen(log->options.path) + 1;
+        char *copy = gust__malloc(size);
+        log->options.path = copy ? memcpy(copy, log->options.path, size) : NULL;
+        if (!copy)
             return -ENOMEM;
         if ((r = open_file(log, GUST_FOREVER, &log->file)) < 0)
             return r;
