@@ -115,7 +115,6 @@ void gust__http_exchange_done(const gust_http_request *req, const gust_http_resp
 {
     gust_http_server *s = req->hc->server;
 
-    gust__http_count_response(s, res->committed ? res->status : 0);
     if (req->refusal || res->error < 0)
         gust__http_report_exchange(req, res);
     if (s->options.log)
@@ -139,8 +138,9 @@ void gust__http_refusal_done(struct http_conn *hc, int status)
 {
     gust_http_server *s = hc->server;
     char peer[GUST_ADDR_TEXT_MAX];
+    struct http_count count = {(unsigned)status / 100, 1};
 
-    gust__http_count_response(s, status);
+    gust__http_count_add(s, &count);
     gust__http_report_refusal(hc, status);
     if (!s->options.log)
         return;

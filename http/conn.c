@@ -44,19 +44,27 @@ static gust_time write_deadline(const gust_http_server_options *o, size_t len)
     return gust_after(ns);
 }
 
-int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
+/* In pieces, each with a time of its own. */
+static int append_slowly(struct http_conn *hc, const char *p, size_t len)
 {
-    const char *p = buf;
+    const gust_http_server_options *o = gust__http_options(hc);
     ssize_t n = 0;
 
     for (const char *end = p + len; p < end && n >= 0; p += n) {
         size_t left = (size_t)(end - p);
         size_t piece = left < GUST_HTTP_WRITE_PIECE_MAX ? left : GUST_HTTP_WRITE_PIECE_MAX;
-        n = gust_conn_append(hc->conn, p, piece, GUST_NOW);
-        /* It usually fits, and then nobody needs to know what time it is. */
-        if (n == -EAGAIN)
-            n = gust_conn_append(hc->conn, p, piece, write_deadline(gust__http_options(hc), piece));
+        n = gust_conn_append(hc->conn, p, piece, write_deadline(o, piece));
     }
+    return n < 0 ? (int)n : 0;
+}
+
+int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
+{
+    /* It usually fits, and then nobody needs to know what time it is. */
+    ssize_t n = gust_conn_append(hc->conn, buf, len, GUST_NOW);
+
+    if (n == -EAGAIN)
+        return append_slowly(hc, buf, len);
     return n < 0 ? (int)n : 0;
 }
 
@@ -115,6 +123,7 @@ struct exchange {
     gust__unwind unwind;
     bool returned;   /* false: the handler has ended the goroutine */
     gust_time begun; /* if there is a log */
+    struct http_count *count;
     gust_http_request req;
     gust_http_response res;
 };
@@ -166,7 +175,11 @@ static void exchange_fini(void *arg)
     struct http_conn *hc = x->req.hc;
     enum conn_next cut = end_of_cut(&x->res);
 
-    gust__http_exchange_done(&x->req, &x->res, x->begun);
+    count_response(hc->server, x->count, x->res.committed ? x->res.status : 0);
+    if (!x->returned)
+        gust__http_count_add(hc->server, x->count);
+    if (x->begun || x->req.refusal || x->res.error < 0)
+        gust__http_exchange_done(&x->req, &x->res, x->begun);
     gust__http_response_fini(&x->res);
     gust__http_request_fini(&x->req);
     if (!x->returned)
@@ -187,7 +200,8 @@ static bool count_request(struct http_conn *hc)
     return true;
 }
 
-static enum conn_next exchange(struct http_conn *hc, const struct http_head *head)
+static enum conn_next exchange(struct http_conn *hc, const struct http_head *head,
+                               struct http_count *count)
 {
     struct exchange x;
     enum conn_next next;
@@ -198,6 +212,7 @@ static enum conn_next exchange(struct http_conn *hc, const struct http_head *hea
     if (count_request(hc))
         x.res.keep_alive = false;
     x.begun = gust__http_options(hc)->log ? gust_now() : 0;
+    x.count = count;
     x.returned = false;
     gust__cleanup_begin(&x.unwind, exchange_fini, &x);
     bool panicked = gust_recover_with(call_handler, &x, log_panic, &x);
@@ -258,14 +273,6 @@ static enum conn_next unpark(struct http_conn *hc)
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
 }
 
-/* After an exchange.  Further requests may have come with the last one. */
-static enum conn_next wait_next(struct http_conn *hc)
-{
-    if (gust_conn_view(hc->conn).len > 0)
-        return NEXT_REQUEST;
-    return park(hc, gust__http_options(hc)->idle_timeout_ns);
-}
-
 /* Waits for more of a head that has begun. */
 static enum conn_next wait_rest(struct http_conn *hc, const struct http_head *head,
                                 const struct head_limits *limits, gust_time deadline)
@@ -307,23 +314,27 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
 
 /* --- The goroutine ---------------------------------------------------------- */
 
-static enum conn_next serve_request(struct http_conn *hc)
+static enum conn_next serve_request(struct http_conn *hc, struct http_count *count)
 {
     struct http_head head;
     enum conn_next next = read_head(hc, &head);
 
-    return next == NEXT_REQUEST ? exchange(hc, &head) : next;
+    return next == NEXT_REQUEST ? exchange(hc, &head, count) : next;
 }
 
 void gust__http_conn_main(void *arg)
 {
     struct http_conn *hc = arg;
+    struct http_count count = {0, 0};
     enum conn_next next = unpark(hc);
 
     while (next == NEXT_REQUEST) {
-        next = serve_request(hc);
+        next = serve_request(hc, &count);
+        if (next == NEXT_REQUEST && gust_conn_view(hc->conn).len > 0)
+            continue; /* further requests have come with the last one */
+        gust__http_count_add(hc->server, &count);
         if (next == NEXT_REQUEST)
-            next = wait_next(hc);
+            next = park(hc, gust__http_options(hc)->idle_timeout_ns);
     }
     if (next != NEXT_PARKED)
         end_connection(hc, next);

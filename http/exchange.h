@@ -48,15 +48,34 @@ void gust__http_report_first(struct http_conn *hc, int error);
 void gust__http_report_exchange(const gust_http_request *req, const gust_http_response *res);
 void gust__http_report_panic(struct http_conn *hc, const char *message);
 
-void gust__http_count_response(gust_http_server *s, int status);
+/* Responses in a row that had the same first digit in their status, which a goroutine has
+ * not told the server yet: it does so before it parks or ends, so once for many pipelined
+ * requests. */
+struct http_count {
+    unsigned digit;
+    unsigned responses;
+};
+
+void gust__http_count_add(gust_http_server *s, struct http_count *count);
+
+static inline void count_response(gust_http_server *s, struct http_count *count, int status)
+{
+    unsigned digit = (unsigned)status / 100;
+
+    if (digit != count->digit)
+        gust__http_count_add(s, count);
+    count->digit = digit;
+    count->responses++;
+}
 
 /* --- access.c --- */
 
-/* An exchange has ended, but for the release of what it has: counts and logs it. */
+/* An exchange has ended, but for the release of what it has, and something went wrong or
+ * there is a log: reports and logs it. */
 void gust__http_exchange_done(const gust_http_request *req, const gust_http_response *res,
                               gust_time begun);
 
-/* The same for a request that was refused before it was one. */
+/* The same for a request that was refused before it was one; counts it, too. */
 void gust__http_refusal_done(struct http_conn *hc, int status);
 
 /* --- server.c --- */

@@ -110,14 +110,16 @@ void gust__http_report_exchange(const gust_http_request *req, const gust_http_re
         gust__http_report_kind(res->hc, GUST_HTTP_ERROR_MEMORY, res->error);
 }
 
-void gust__http_count_response(gust_http_server *s, int status)
+void gust__http_count_add(gust_http_server *s, struct http_count *count)
 {
+    if (count->responses == 0)
+        return;
     int cpu = sched_getcpu();
     struct http_tally *tally = &s->tallies[cpu < 0 ? 0 : cpu % TALLIES];
-    int class = status / 100;
-
     /* Relaxed: a count orders nothing. */
-    atomic_fetch_add_explicit(&tally->responses[class < 6 ? class : 0], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tally->responses[count->digit < 6 ? count->digit : 0],
+                              count->responses, memory_order_relaxed);
+    count->responses = 0;
 }
 
 /* --- Reading ------------------------------------------------------------------- */

@@ -69,8 +69,8 @@ typedef struct gust_http_server_stats {
     uint64_t errors[GUST_HTTP_ERROR_KINDS];
 } gust_http_server_stats;
 
-/* A snapshot.  Costs time in the number of connections; counting costs a request one
- * instruction. */
+/* A snapshot; of requests that came pipelined the last few may be missing.  Costs time in
+ * the number of connections; counting costs a request next to nothing. */
 void gust_http_server_stats_read(gust_http_server *s, gust_http_server_stats *ret_stats);
 
 /* --- Health --------------------------------------------------------------------- */
