@@ -287,8 +287,9 @@ static int serve_two(void *arg)
     expect_reply(client_read_reply(later), "later", HELLO);
     client_close(late);
     client_close(later);
-    site_stop(&site);
+    CHECK_EQ(gust_http_server_shutdown(site.server, gust_after(SITE_WAIT_NS)), 0);
     CHECK_EQ(gust_waitgroup_wait(&second.done, gust_after(SITE_WAIT_NS)), 0);
+    site_end(&site); /* frees the server, which nobody may be serving then */
     gust_listener_close(second.listener);
     return 0;
 }
