@@ -220,7 +220,7 @@ static int report_all(void *arg)
                                                   .body_bytes_max = 100,
                                                   .request_line_max = 40,
                                                   .header_fields_max = 3,
-                                                  .header_timeout_ns = 200 * GUST_MS,
+                                                  .header_timeout_ns = GUST_SEC,
                                                   .read_timeout_ns = 50 * GUST_MS,
                                                   .on_error = note_error,
                                                   .hook_arg = &seen});
