@@ -104,7 +104,8 @@ typedef struct gust_http_server_options {
 
     /* Bytes per second, against clients that send or read a byte now and then.  A body
      * may fall behind by read_timeout_ns in all, and waiting for the handler does not
-     * count.  A response may take write_timeout_ns longer for each piece of it. */
+     * count.  For each piece of a response (GUST_HTTP_WRITE_PIECE_MAX) a client has
+     * write_timeout_ns, and what it takes at this rate. */
     int64_t body_rate_min;
     int64_t write_rate_min;
 
