@@ -44,14 +44,29 @@ static int answer_expectation(gust_http_request *req)
     return gust__http_append(req->hc, continue_line, sizeof(continue_line) - 1);
 }
 
+/* A leaky bucket of time: waiting takes out of it, bytes put into it what they may have
+ * taken at the least rate, and it holds the read timeout.  So a client may pause, and it
+ * may be slow, but not both for ever. */
+static void settle(gust_http_request *req, int64_t waited_ns, size_t n, int64_t timeout_ns)
+{
+    int64_t left = req->patience_ns - waited_ns;
+    int64_t earned = (int64_t)n * GUST_SEC / req->body_rate; /* n is a view's at most */
+
+    req->patience_ns = earned > timeout_ns - left ? timeout_ns : left + earned;
+}
+
 /* Waits for more bytes behind the view's; 0 or an error. */
 static int fill(gust_http_request *req, size_t max_view)
 {
-    const gust_http_server_options *o = gust__http_options(req->hc);
+    int64_t timeout_ns = gust__http_options(req->hc)->read_timeout_ns;
+    bool has_rate = req->body_rate > 0 && timeout_ns != GUST_FOREVER;
+    gust_time deadline = gust_after(has_rate ? req->patience_ns : timeout_ns);
     bool changed = gust__http_watch_io_begin(req->watch);
-    ssize_t n = gust__http_fill(req->hc, max_view, gust_after(o->read_timeout_ns));
+    ssize_t n = gust__http_fill(req->hc, max_view, deadline);
 
     gust__http_watch_io_end(req->watch, changed);
+    if (n > 0 && has_rate)
+        settle(req, gust_now() - (deadline - req->patience_ns), (size_t)n, timeout_ns);
     if (n > 0)
         return 0;
     return fail_read(req, n == 0 ? -ECONNRESET : (int)n);
@@ -175,6 +190,11 @@ static void take(gust_http_request *req, size_t n)
 void gust_http_body_limit(gust_http_request *req, uint64_t bytes_max)
 {
     req->body_max = bytes_max;
+}
+
+void gust_http_body_rate(gust_http_request *req, int64_t rate_min)
+{
+    req->body_rate = rate_min;
 }
 
 ssize_t gust_http_body_next(gust_http_request *req, gust_span *ret_piece)

@@ -5,6 +5,8 @@
 
 #include "core/panic.h"
 
+#include <gust/http_operations.h>
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -33,14 +35,36 @@ ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadlin
     return r < 0 ? r : gust_conn_fill(hc->conn, max_view, deadline);
 }
 
+gust_time gust__http_write_deadline(const struct http_conn *hc, size_t len)
+{
+    const gust_http_server_options *o = gust__http_options(hc);
+    int64_t ns = o->write_timeout_ns;
+
+    if (o->write_rate_min > 0 && ns != GUST_FOREVER)
+        ns += (int64_t)len * GUST_SEC / o->write_rate_min;
+    return gust_after(ns);
+}
+
+/* In pieces, each with a time of its own. */
+static int append_slowly(struct http_conn *hc, const char *p, size_t len)
+{
+    ssize_t n = 0;
+
+    for (const char *end = p + len; p < end && n >= 0; p += n) {
+        size_t left = (size_t)(end - p);
+        size_t piece = left < GUST_HTTP_WRITE_PIECE_MAX ? left : GUST_HTTP_WRITE_PIECE_MAX;
+        n = gust_conn_append(hc->conn, p, piece, gust__http_write_deadline(hc, piece));
+    }
+    return n < 0 ? (int)n : 0;
+}
+
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len)
 {
+    /* It usually fits, and then nobody needs to know what time it is. */
     ssize_t n = gust_conn_append(hc->conn, buf, len, GUST_NOW);
 
-    /* It usually fits, and then nobody needs to know what time it is. */
     if (n == -EAGAIN)
-        n = gust_conn_append(hc->conn, buf, len,
-                             gust_after(gust__http_options(hc)->write_timeout_ns));
+        return append_slowly(hc, buf, len);
     return n < 0 ? (int)n : 0;
 }
 
@@ -58,6 +82,7 @@ int gust__http_send(const gust_http_request *req, const void *buf, size_t len)
 
 static enum conn_next refuse(struct http_conn *hc, int status)
 {
+    gust__http_refusal_done(hc, status);
     return gust__http_refuse(hc, status, true) < 0 ? NEXT_ABORT : NEXT_LINGER;
 }
 
@@ -89,6 +114,7 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
         gust__http_conn_done(hc);
         return;
     }
+    atomic_store_explicit(&hc->state, CONN_CLOSING, memory_order_relaxed); /* for counting */
     if (how == NEXT_LINGER)
         linger(hc);
     else if (how == NEXT_CLOSE)
@@ -101,7 +127,7 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
 
 static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response *res)
 {
-    if (res->hc->hijacked)
+    if (is_taken(res->hc))
         return NEXT_TAKEN;
     switch (gust__http_response_finish(res)) {
     case RESPONSE_DONE: return gust__http_body_discard(req) ? NEXT_REQUEST : NEXT_LINGER;
@@ -113,7 +139,9 @@ static enum conn_next end_of_exchange(gust_http_request *req, gust_http_response
 
 struct exchange {
     gust__unwind unwind;
-    bool returned; /* false: the handler has ended the goroutine */
+    bool returned;   /* false: the handler has ended the goroutine */
+    gust_time begun; /* if there is a log */
+    struct http_count *count;
     gust_http_request req;
     gust_http_response res;
 };
@@ -137,12 +165,13 @@ static void log_panic(const gust_panic_info *info, void *arg)
     gust_addr_format(&addr, peer);
     snprintf(what, sizeof(what), "http: serving %s", peer);
     gust_panic_log(info, what);
+    gust__http_report_panic(x->req.hc, info->message);
 }
 
 /* How a connection ends whose response may be cut off. */
 static enum conn_next end_of_cut(const gust_http_response *res)
 {
-    if (res->hc->hijacked)
+    if (is_taken(res->hc))
         return NEXT_TAKEN;
     return res->error < 0 || res->framing == FRAMING_CLOSE ? NEXT_ABORT : NEXT_CLOSE;
 }
@@ -170,15 +199,35 @@ static void exchange_fini(void *arg)
         gust__http_watch_end(x->req.watch);
         gust__http_watch_put(x->req.watch);
     }
-
+    count_response(hc->server, x->count, x->res.committed ? x->res.status : 0);
+    if (!x->returned)
+        gust__http_count_add(hc->server, x->count);
+    if (is_taken(hc))
+        x->res.error = 0; /* it only keeps the handler from writing */
+    if (x->begun || x->req.refusal || x->res.error < 0)
+        gust__http_exchange_done(&x->req, &x->res, x->begun);
     gust__http_response_fini(&x->res);
     gust__http_request_fini(&x->req);
     if (!x->returned)
         end_connection(hc, cut);
 }
 
+/* True if it is the last one that the connection may bring. */
+static bool count_request(struct http_conn *hc)
+{
+    /* Relaxed: only this goroutine changes it, and those who count are not in a hurry. */
+    uint32_t n = atomic_load_explicit(&hc->requests, memory_order_relaxed);
+
+    if (n < UINT32_MAX)
+        atomic_store_explicit(&hc->requests, ++n, memory_order_relaxed);
+    if (n < gust__http_options(hc)->conn_requests_max || n == UINT32_MAX)
+        return false;
+    gust__http_report_kind(hc, GUST_HTTP_ERROR_CONN_REQUESTS, 0);
+    return true;
+}
+
 static enum conn_next exchange(struct http_conn *hc, const struct http_head *head,
-                               struct http_watch *watch)
+                               struct http_watch *watch, struct http_count *count)
 {
     struct exchange x;
     enum conn_next next;
@@ -191,6 +240,10 @@ static enum conn_next exchange(struct http_conn *hc, const struct http_head *hea
     }
     x.req.watch = watch;
     gust__http_response_init(&x.res, hc, &x.req);
+    if (count_request(hc))
+        x.res.keep_alive = false;
+    x.begun = gust__http_options(hc)->log ? gust_now() : 0;
+    x.count = count;
     x.returned = false;
     gust__cleanup_begin(&x.unwind, exchange_fini, &x);
     bool panicked = gust_recover_with(call_handler, &x, log_panic, &x);
@@ -215,7 +268,7 @@ static bool enter_idle(struct http_conn *hc)
 /* False if a shutdown claimed the connection meanwhile. */
 static bool leave_idle(struct http_conn *hc)
 {
-    int expected = CONN_IDLE;
+    uint32_t expected = CONN_IDLE;
     return atomic_compare_exchange_strong(&hc->state, &expected, CONN_BUSY);
 }
 
@@ -231,6 +284,11 @@ static enum conn_next park(struct http_conn *hc, int64_t timeout_ns)
     return leave_idle(hc) ? NEXT_ABORT : NEXT_CLOSE;
 }
 
+static bool is_new(const struct http_conn *hc)
+{
+    return atomic_load_explicit(&hc->requests, memory_order_relaxed) == 0;
+}
+
 /* What the wait has brought. */
 static enum conn_next unpark(struct http_conn *hc)
 {
@@ -240,6 +298,8 @@ static enum conn_next unpark(struct http_conn *hc)
         return NEXT_REQUEST;
     ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
                                gust_conn_input_deadline(hc->conn));
+    if (n <= 0 && is_new(hc))
+        gust__http_report_first(hc, (int)n);
     if (n == 0 || n == -ETIMEDOUT)
         return NEXT_CLOSE;
     return n < 0 ? NEXT_ABORT : NEXT_REQUEST;
@@ -266,10 +326,9 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
     const struct head_limits limits = {o->request_line_max, o->header_bytes_max,
                                        o->header_fields_max};
     /* A connection's first head has had its time since the connection began. */
-    gust_time deadline = hc->is_new ? gust_conn_input_deadline(hc->conn) : 0;
+    gust_time deadline = is_new(hc) ? gust_conn_input_deadline(hc->conn) : 0;
     enum conn_next next = NEXT_REQUEST;
 
-    hc->is_new = false;
     gust__http_head_init(head);
     while (next == NEXT_REQUEST) {
         gust_span view = gust_conn_view(hc->conn);
@@ -287,24 +346,27 @@ static enum conn_next read_head(struct http_conn *hc, struct http_head *head)
 
 /* --- The goroutine ---------------------------------------------------------- */
 
-static enum conn_next serve_request(struct http_conn *hc, struct http_watch *watch)
+static enum conn_next serve_request(struct http_conn *hc, struct http_watch *watch,
+                                    struct http_count *count)
 {
     struct http_head head;
     enum conn_next next = read_head(hc, &head);
 
-    return next == NEXT_REQUEST ? exchange(hc, &head, watch) : next;
+    return next == NEXT_REQUEST ? exchange(hc, &head, watch, count) : next;
 }
 
 /* One that is there, and those that have come with it. */
 static enum conn_next serve_requests(struct http_conn *hc)
 {
     struct http_watch *watch = gust__http_watch_take(gust__http_watcher(hc));
+    struct http_count count = {0, 0};
     enum conn_next next;
 
     do
-        next = serve_request(hc, watch);
+        next = serve_request(hc, watch, &count);
     while (next == NEXT_REQUEST && gust_conn_view(hc->conn).len > 0);
     gust__http_watch_put(watch);
+    gust__http_count_add(hc->server, &count);
     return next;
 }
 

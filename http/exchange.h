@@ -10,6 +10,7 @@
  *     hijack.c    giving the connection away
  *     watch.c     the contexts of handlers, and whether the client is still there
  *     arena.c     memory that lives as long as a request
+ *     access.c    the end of an exchange, for those who count and log; stats.c, log.c
  *
  * Output is appended to the connection's write buffer and flushed in one place,
  * gust__http_fill, just before the goroutine may wait for input: so the answers
@@ -28,17 +29,66 @@
 
 /* Who may end the connection.  Its goroutines move it between IDLE, when it is parked
  * and has none, and BUSY; a shutdown claims an idle connection by IDLE -> CLAIMED and
- * ends its wait, upon which a goroutine comes and closes it. */
-enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED };
+ * ends its wait, upon which a goroutine comes and closes it.  CLOSING is for those who
+ * count: its last goroutine is about to end it.  TAKEN: it is the handler's, and not in
+ * the list. */
+enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED, CONN_CLOSING, CONN_TAKEN };
 
+/* An idle connection costs little more than this. */
 struct http_conn {
     gust_http_server *server; /* counted */
     gust_conn *conn;          /* the goroutine's reference, or the wait's */
-    _Atomic int state;
-    bool is_new;                /* its first request has not begun */
-    bool hijacked;              /* it is the handler's, and not in the list */
+    _Atomic uint32_t state;
+    _Atomic uint32_t requests;  /* whose heads were complete; stays at the largest number */
     LIST_ENTRY(http_conn) link; /* under the server's mutex */
 };
+
+/* By its goroutine. */
+static inline bool is_taken(const struct http_conn *hc)
+{
+    return atomic_load_explicit(&hc->state, memory_order_relaxed) == CONN_TAKEN;
+}
+
+/* --- stats.c --- */
+
+/* Report what has gone wrong to those who count, and to the hook: the request was refused
+ * with this status; something of this kind; what the wait for the first byte has
+ * brought; what has stopped an exchange. */
+void gust__http_report_refusal(struct http_conn *hc, int status);
+void gust__http_report_kind(struct http_conn *hc, int kind, int error);
+void gust__http_report_first(struct http_conn *hc, int error);
+void gust__http_report_exchange(const gust_http_request *req, const gust_http_response *res);
+void gust__http_report_panic(struct http_conn *hc, const char *message);
+
+/* Responses in a row that had the same first digit in their status, which a goroutine has
+ * not told the server yet: it does so before it parks or ends, so once for many pipelined
+ * requests. */
+struct http_count {
+    unsigned digit;
+    unsigned responses;
+};
+
+void gust__http_count_add(gust_http_server *s, struct http_count *count);
+
+static inline void count_response(gust_http_server *s, struct http_count *count, int status)
+{
+    unsigned digit = (unsigned)status / 100;
+
+    if (digit != count->digit)
+        gust__http_count_add(s, count);
+    count->digit = digit;
+    count->responses++;
+}
+
+/* --- access.c --- */
+
+/* An exchange has ended, but for the release of what it has, and something went wrong or
+ * there is a log: reports and logs it. */
+void gust__http_exchange_done(const gust_http_request *req, const gust_http_response *res,
+                              gust_time begun);
+
+/* The same for a request that was refused before it was one; counts it, too. */
+void gust__http_refusal_done(struct http_conn *hc, int status);
 
 /* --- server.c --- */
 
@@ -52,8 +102,12 @@ bool gust__http_draining(const struct http_conn *hc);
 /* Buffers of HTTP_BUFFER_SIZE bytes, so that not each response asks the system for one. */
 #define HTTP_BUFFER_SIZE ((size_t)65536)
 struct gust_pool *gust__http_buffers(const struct http_conn *hc);
+
 /* Takes it out of the list: it is hijacked, and the server has no more to do with it. */
 void gust__http_conn_forget(struct http_conn *hc);
+
+/* True from the begin of a shutdown: not ready any more, while draining may be yet to come. */
+bool gust__http_lame(const struct http_conn *hc);
 
 /* The last act of a connection's last goroutine; frees hc. */
 void gust__http_conn_done(struct http_conn *hc);
@@ -70,9 +124,13 @@ void gust__http_conn_main(void *arg);
 /* Sends what was appended, then gust_conn_fill. */
 ssize_t gust__http_fill(struct http_conn *hc, size_t max_view, gust_time deadline);
 
-/* gust_conn_append within the write timeout; 0 or an error.  send: by a handler. */
+/* gust_conn_append within the write timeout, which is for each piece; 0 or an error.  send:
+ * by a handler. */
 int gust__http_append(struct http_conn *hc, const void *buf, size_t len);
 int gust__http_send(const gust_http_request *req, const void *buf, size_t len);
+
+/* How long a client may take to receive a piece of this length. */
+gust_time gust__http_write_deadline(const struct http_conn *hc, size_t len);
 
 /* --- Request --- */
 
@@ -98,9 +156,11 @@ struct gust_http_request {
     struct http_lines trailer_lines;
     unsigned trailer_fields;
     uint64_t body_max;
-    bool continue_due; /* the client waits for "100 Continue" */
-    int body_error;    /* what every further read returns */
-    int refusal;       /* the status that goes with it; 0: no answer is possible */
+    int64_t body_rate;   /* bytes per second, or GUST_HTTP_NO_MINIMUM */
+    int64_t patience_ns; /* what is left of it: see fill in body.c */
+    bool continue_due;   /* the client waits for "100 Continue" */
+    int body_error;      /* what every further read returns */
+    int refusal;         /* the status that goes with it; 0: no answer is possible */
 
     struct http_arena arena;        /* gust_http_alloc */
     const struct http_route *route; /* what a router has found; NULL: nothing */

@@ -10,7 +10,7 @@
 
 static bool is_taken_or_answered(const gust_http_response *res)
 {
-    return res->hc->hijacked || res->committed || res->body_at > 0;
+    return is_taken(res->hc) || res->committed || res->body_at > 0;
 }
 
 /* What can fail has not. */

@@ -64,7 +64,10 @@ int gust__http_request_init(gust_http_request *req, struct http_conn *hc,
     req->hc = hc;
     req->head = head;
     req->res = res;
-    req->body_max = gust__http_options(hc)->body_bytes_max;
+    const gust_http_server_options *o = gust__http_options(hc);
+    req->body_max = o->body_bytes_max;
+    req->body_rate = o->body_rate_min;
+    req->patience_ns = o->read_timeout_ns;
     if (!head->chunked && head->content_length == 0) {
         req->text = gust_conn_view(hc->conn).data;
         req->held = head->len;

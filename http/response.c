@@ -449,6 +449,9 @@ enum response_end gust__http_response_fail(gust_http_response *res, int status)
 {
     if (res->error < 0 || res->committed)
         return RESPONSE_TRUNCATED;
+    res->committed = true;
+    res->status = status;
+    res->written = gust__http_reason(status).len + 1;
     res->error = gust__http_refuse(res->hc, status, !is_head_request(res));
     return res->error < 0 ? RESPONSE_TRUNCATED : RESPONSE_LAST;
 }

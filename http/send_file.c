@@ -94,22 +94,24 @@ static int send_staged(gust_http_response *res, struct file_part *f)
     return gust__http_commit(res, res->declared && res->written == res->length);
 }
 
-/* A client that has taken something within the write timeout gets another one. */
+/* In pieces, each with a time of its own. */
 static int send_rest(gust_http_response *res, struct file_part *f)
 {
-    int64_t timeout = gust__http_options(res->hc)->write_timeout_ns;
     uint64_t copied;
-    int r;
+    int r = 0;
 
-    do {
+    while (r == 0 && f->left > 0) {
+        size_t n =
+            f->left < GUST_HTTP_WRITE_PIECE_MAX ? (size_t)f->left : GUST_HTTP_WRITE_PIECE_MAX;
         bool changed = gust__http_watch_io_begin(res->req->watch);
-        r = gust_conn_send_file(res->hc->conn, f->fd, f->at, f->left, gust_after(timeout), &copied);
+        r = gust_conn_send_file(res->hc->conn, f->fd, f->at, n,
+                                gust__http_write_deadline(res->hc, n), &copied);
         gust__http_watch_io_end(res->req->watch, changed);
         advance(res, f, copied);
-    } while (r == -ETIMEDOUT && copied > 0 && f->left > 0);
-    if (f->left == 0)
-        return 0;
-    return r == 0 ? -ENODATA : r;
+        if (r == 0 && copied < n)
+            r = -ENODATA;
+    }
+    return r;
 }
 
 static bool is_copied(const gust_http_response *res, const struct file_part *f)

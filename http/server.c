@@ -5,20 +5,21 @@
  * is accepting on.  A goroutine leaves the list before it drops its gust_conn:
  * so a shutdown that holds the mutex may use every conn in the list.
  *
- *   serving -- shutdown --> draining -- last one gone --> `drained` closed
- *                              \-- deadline: all closed --/
- *                               then `stopped` is closed: serve returns 0 */
-#include "http/exchange.h"
+ *   serving -- shutdown --> lame, for a while --> draining -- last one gone --> `drained`
+ *                                                    \-- deadline: all closed --/   closed
+ *                                            then `stopped` is closed: serve returns 0 */
+#include "http/server.h"
+#include "http/log.h"
 
 #include "core/inject.h"
 
-#include <gust/chan.h>
 #include <gust/context.h>
 #include <gust/runtime.h>
-#include <gust/sync.h>
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 
 /* How long a shutdown past its deadline waits for the goroutines whose
  * connections it closed: every call they may be blocked in has returned. */
@@ -28,27 +29,6 @@
 #define BUFFERS_KEPT_PER_P 16
 
 #define HEADER_LIMIT_MAX (16 << 20)
-
-struct serving {
-    gust_listener *listener;
-    LIST_ENTRY(serving) link;
-};
-
-struct gust_http_server {
-    gust_http_server_options options;
-    atomic_int refs; /* the owner, every connection, every shutdown */
-    atomic_bool draining;
-    struct http_watcher watcher;
-
-    gust_mutex mutex;
-    LIST_HEAD(, http_conn) conns;
-    LIST_HEAD(, serving) listeners;
-    bool drained_closed;
-    bool stopped_closed;
-    gust_chan *drained; /* closed, never sent to */
-    gust_chan *stopped;
-    gust_pool *buffers;
-};
 
 const gust_http_server_options *gust__http_options(const struct http_conn *hc)
 {
@@ -88,6 +68,9 @@ static void server_unref(gust_http_server *s)
     gust_chan_unref(s->stopped);
     gust_pool_free(s->buffers);
     gust_tls_config_unref(s->options.tls);
+    gust__http_log_unref(s->options.log);
+    gust__http_clients_free(s->clients);
+    free((void *)s->options.trusted_proxies);
     free(s);
 }
 
@@ -97,30 +80,52 @@ static void default_size(size_t *value, size_t preset)
         *value = preset;
 }
 
-static void default_time(int64_t *value, int64_t preset)
+static void default_int64(int64_t *value, int64_t preset)
 {
     if (*value == 0)
         *value = preset;
+}
+
+static void default_count(unsigned *value, unsigned preset)
+{
+    if (*value == 0)
+        *value = preset;
+}
+
+/* What open files there may be, less some for other things than connections. */
+static unsigned connections_for_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT_MAX)
+        return INT_MAX;
+    unsigned limit = (unsigned)files.rlim_cur;
+    unsigned reserved = limit / 8 < GUST_HTTP_RESERVED_FDS ? limit / 8 : GUST_HTTP_RESERVED_FDS;
+    return limit > reserved ? limit - reserved : 1;
 }
 
 static void fill_in_defaults(gust_http_server_options *o)
 {
     default_size(&o->request_line_max, GUST_HTTP_REQUEST_LINE_MAX);
     default_size(&o->header_bytes_max, GUST_HTTP_HEADER_BYTES_MAX);
-    if (o->header_fields_max == 0)
-        o->header_fields_max = GUST_HTTP_HEADER_FIELDS_MAX;
+    default_count(&o->header_fields_max, GUST_HTTP_HEADER_FIELDS_MAX);
+    default_count(&o->connections_max, connections_for_files());
+    default_count(&o->client_connections_max, GUST_HTTP_CLIENT_CONNECTIONS_MAX);
+    default_count(&o->conn_requests_max, GUST_HTTP_CONN_REQUESTS_MAX);
     if (o->body_bytes_max == 0)
         o->body_bytes_max = GUST_HTTP_BODY_BYTES_MAX;
-    default_time(&o->header_timeout_ns, GUST_HTTP_HEADER_TIMEOUT_NS);
-    default_time(&o->idle_timeout_ns, GUST_HTTP_IDLE_TIMEOUT_NS);
-    default_time(&o->read_timeout_ns, GUST_HTTP_READ_TIMEOUT_NS);
-    default_time(&o->write_timeout_ns, GUST_HTTP_WRITE_TIMEOUT_NS);
+    default_int64(&o->header_timeout_ns, GUST_HTTP_HEADER_TIMEOUT_NS);
+    default_int64(&o->idle_timeout_ns, GUST_HTTP_IDLE_TIMEOUT_NS);
+    default_int64(&o->read_timeout_ns, GUST_HTTP_READ_TIMEOUT_NS);
+    default_int64(&o->write_timeout_ns, GUST_HTTP_WRITE_TIMEOUT_NS);
+    default_int64(&o->body_rate_min, GUST_HTTP_BODY_RATE_MIN);
+    default_int64(&o->write_rate_min, GUST_HTTP_WRITE_RATE_MIN);
 }
 
 static bool options_valid(const gust_http_server_options *o)
 {
     return o->handler && o->header_timeout_ns >= 0 && o->idle_timeout_ns >= 0 &&
-           o->read_timeout_ns >= 0 && o->write_timeout_ns >= 0 &&
+           o->read_timeout_ns >= 0 && o->write_timeout_ns >= 0 && o->lame_duck_ns >= 0 &&
            o->request_line_max <= HEADER_LIMIT_MAX && o->header_bytes_max <= HEADER_LIMIT_MAX;
 }
 
@@ -130,6 +135,21 @@ static void *make_buffer(void *arg)
     return gust__malloc(HTTP_BUFFER_SIZE);
 }
 
+/* What the options refer to, and what they ask for. */
+static int init_options(gust_http_server *s, const gust_http_server_options *options)
+{
+    s->options = *options;
+    fill_in_defaults(&s->options);
+    int r = gust__http_trust_copy(&s->options);
+    if (r < 0) {
+        s->options.trusted_proxies = NULL;
+        return r;
+    }
+    if (s->options.client_connections_max != UINT_MAX)
+        r = gust__http_clients_new(s->options.connections_max, &s->clients);
+    return r;
+}
+
 int gust_http_server_new(const gust_http_server_options *options, gust_http_server **ret_server)
 {
     const gust_pool_options buffers = {.make = make_buffer, .max_per_p = BUFFERS_KEPT_PER_P};
@@ -137,36 +157,31 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
 
     if (!options || !options_valid(options))
         return -EINVAL;
-    gust_http_server *s = gust__calloc(1, sizeof(*s));
+    gust_http_server *s = gust__aligned_alloc(_Alignof(gust_http_server), sizeof(*s));
     if (!s)
         return -ENOMEM;
-    if ((r = gust_chan_new(0, 0, &s->drained)) < 0)
-        goto free_server;
-    if ((r = gust_chan_new(0, 0, &s->stopped)) < 0)
-        goto unref_drained;
-    if ((r = gust_pool_new(&buffers, &s->buffers)) < 0)
-        goto unref_stopped;
-    if ((r = gust__http_watcher_init(&s->watcher, options->ignore_client_abort)) < 0)
-        goto free_buffers;
-    s->options = *options;
-    fill_in_defaults(&s->options);
-    if (s->options.tls)
-        gust_tls_config_ref(s->options.tls);
+    memset(s, 0, sizeof(*s));
     atomic_init(&s->refs, 1);
-    atomic_init(&s->draining, false);
     LIST_INIT(&s->conns);
     LIST_INIT(&s->listeners);
-    *ret_server = s;
-    return 0;
-
-free_buffers:
-    gust_pool_free(s->buffers);
-unref_stopped:
-    gust_chan_unref(s->stopped);
-unref_drained:
-    gust_chan_unref(s->drained);
-free_server:
-    free(s);
+    r = init_options(s, options);
+    /* Counted from here on, whatever becomes of it. */
+    if (s->options.tls)
+        gust_tls_config_ref(s->options.tls);
+    if (s->options.log)
+        gust__http_log_ref(s->options.log);
+    if (r == 0)
+        r = gust_chan_new(0, 0, &s->drained);
+    if (r == 0)
+        r = gust_chan_new(0, 0, &s->stopped);
+    if (r == 0)
+        r = gust_pool_new(&buffers, &s->buffers);
+    if (r == 0)
+        r = gust__http_watcher_init(&s->watcher, options->ignore_client_abort);
+    if (r < 0)
+        server_unref(s);
+    else
+        *ret_server = s;
     return r;
 }
 
@@ -194,19 +209,36 @@ static void check_drained_locked(gust_http_server *s)
         close_once_locked(s->drained, &s->drained_closed);
 }
 
+/* Closes the connection and releases what was counted for it. */
+static void conn_free(struct http_conn *hc)
+{
+    if (has_extra(hc->server)) {
+        struct http_conn_extra *extra = extra_of(hc);
+        if (extra->client)
+            gust__http_clients_leave(hc->server->clients, extra->client);
+        free(extra->peer);
+    }
+    gust_conn_unref(hc->conn);
+    free(hc);
+}
+
 static void take_off_list(struct http_conn *hc)
 {
     gust_http_server *s = hc->server;
 
     gust_mutex_lock(&s->mutex);
     LIST_REMOVE(hc, link);
+    s->conn_count--;
+    if (s->waiting)
+        gust_cond_signal(&s->room);
     check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);
 }
 
 void gust__http_conn_forget(struct http_conn *hc)
 {
-    hc->hijacked = true;
+    /* Relaxed: for this goroutine alone, since no list has it then. */
+    atomic_store_explicit(&hc->state, CONN_TAKEN, memory_order_relaxed);
     take_off_list(hc);
 }
 
@@ -214,29 +246,26 @@ void gust__http_conn_done(struct http_conn *hc)
 {
     gust_http_server *s = hc->server;
 
-    if (!hc->hijacked)
+    if (!is_taken(hc))
         take_off_list(hc);
-    gust_conn_unref(hc->conn);
-    free(hc);
+    conn_free(hc);
     server_unref(s);
 }
 
-/* Takes the caller's reference to `conn`. */
+/* Takes over the caller's reference to `conn`, unless there is no memory. */
 static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
 {
-    struct http_conn *hc = gust__malloc(sizeof(*hc));
+    size_t extra = has_extra(s) ? sizeof(struct http_conn_extra) : 0;
+    struct http_conn *hc = gust__malloc(sizeof(*hc) + extra);
 
     if (!hc)
         return NULL;
     hc->server = s;
     hc->conn = conn;
-    hc->is_new = true;
-    hc->hijacked = false;
     atomic_init(&hc->state, CONN_IDLE);
-    server_ref(s);
-    gust_mutex_lock(&s->mutex);
-    LIST_INSERT_HEAD(&s->conns, hc, link);
-    gust_mutex_unlock(&s->mutex);
+    atomic_init(&hc->requests, 0);
+    if (extra)
+        *extra_of(hc) = (struct http_conn_extra){NULL, NULL};
     return hc;
 }
 
@@ -249,13 +278,72 @@ static bool secure(const gust_http_server *s, gust_conn *conn)
     return r == 0 || r == -EALREADY; /* by its listener */
 }
 
-/* Memory is short when this fails: the client is let go without an answer. */
+/* Errors: -EUSERS, -ENOMEM. */
+static int enter_client(gust_http_server *s, struct http_conn *hc)
+{
+    gust_addr addr;
+
+    if (!s->clients)
+        return 0;
+    gust_conn_remote_addr(hc->conn, &addr);
+    return gust__http_clients_enter(s->clients, &addr, s->options.client_connections_max,
+                                    &extra_of(hc)->client);
+}
+
+/* Waits until there is room for one more connection, or a shutdown has begun. */
+static int wait_for_room_locked(gust_http_server *s)
+{
+    bool told = false;
+    int r = 0;
+
+    while (r == 0 && s->conn_count >= s->options.connections_max && !atomic_load(&s->draining)) {
+        s->waiting++;
+        if (!told) {
+            told = true;
+            gust_mutex_unlock(&s->mutex);
+            gust__http_report(s, NULL,
+                              (gust_http_error_info){.kind = GUST_HTTP_ERROR_CONNECTION_LIMIT});
+            gust_mutex_lock(&s->mutex);
+        } else {
+            r = gust_cond_wait(&s->room, &s->mutex, GUST_FOREVER);
+        }
+        s->waiting--;
+    }
+    return r;
+}
+
+/* Puts it into the list.  Errors: -ECANCELED. */
+static int enter_server(gust_http_server *s, struct http_conn *hc)
+{
+    gust_mutex_lock(&s->mutex);
+    int r = wait_for_room_locked(s);
+    if (r == 0) {
+        server_ref(s);
+        s->conn_count++;
+        s->accepted++;
+        LIST_INSERT_HEAD(&s->conns, hc, link);
+    }
+    gust_mutex_unlock(&s->mutex);
+    return r;
+}
+
+/* A client that is refused here is let go without an answer. */
 static void start_conn(gust_http_server *s, gust_conn *conn)
 {
     struct http_conn *hc = secure(s, conn) ? conn_new(s, conn) : NULL;
+    int r = hc ? enter_client(s, hc) : -ENOMEM;
 
-    if (hc)
+    if (r == 0 && (r = enter_server(s, hc)) == 0) {
         gust__http_conn_start(hc);
+        return;
+    }
+    if (r != -ECANCELED)
+        gust__http_report(s, conn,
+                          (gust_http_error_info){.kind = r == -EUSERS ? GUST_HTTP_ERROR_CLIENT_LIMIT
+                                                                      : GUST_HTTP_ERROR_ACCEPT,
+                                                 .error = r});
+    if (hc)
+        conn_free(hc);
     else
         gust_conn_unref(conn);
 }
@@ -294,6 +382,9 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l)
         r = gust_listener_accept(l, GUST_FOREVER, &conn);
         if (r == 0)
             start_conn(s, conn);
+        else if (r == -ENOMEM)
+            gust__http_report(s, NULL,
+                              (gust_http_error_info){.kind = GUST_HTTP_ERROR_ACCEPT, .error = r});
     } while (r != -EBADF && r != -ECANCELED);
     serving_end(s, &serving);
     if (!atomic_load(&s->draining))
@@ -312,7 +403,7 @@ static void end_idle_locked(gust_http_server *s)
 
     LIST_FOREACH(hc, &s->conns, link)
     {
-        int expected = CONN_IDLE;
+        uint32_t expected = CONN_IDLE;
         if (atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED))
             gust_conn_set_read_deadline(hc->conn, GUST_NOW);
     }
@@ -333,6 +424,7 @@ static void begin_draining(gust_http_server *s)
     gust_mutex_lock(&s->mutex);
     /* Sequentially consistent: see enter_idle in conn.c. */
     atomic_store(&s->draining, true);
+    gust_cond_broadcast(&s->room);
     LIST_FOREACH(serving, &s->listeners, link)
     gust_listener_close(gust_listener_ref(serving->listener));
     end_idle_locked(s);
@@ -340,9 +432,29 @@ static void begin_draining(gust_http_server *s)
     gust_mutex_unlock(&s->mutex);
 }
 
+/* The first shutdown says that there is one, and gives those who look time to see it. */
+static void be_lame(gust_http_server *s, gust_time deadline)
+{
+    const gust_http_server_options *o = &s->options;
+
+    if (atomic_exchange(&s->lame, true))
+        return;
+    if (o->on_drain)
+        o->on_drain(o->hook_arg);
+    gust_time until = gust_after(o->lame_duck_ns);
+    if (o->lame_duck_ns > 0)
+        gust_chan_recv(s->drained, NULL, until < deadline ? until : deadline);
+}
+
+bool gust__http_lame(const struct http_conn *hc)
+{
+    return atomic_load(&hc->server->lame);
+}
+
 int gust_http_server_shutdown(gust_http_server *s, gust_time deadline)
 {
     server_ref(s);
+    be_lame(s, deadline);
     begin_draining(s);
     int r = gust_chan_recv(s->drained, NULL, deadline);
     if (r < 0) {

@@ -302,6 +302,7 @@ int gust__http_watcher_init(struct http_watcher *w, bool ignore_clients)
         return r;
     if ((r = gust_pool_new(&options, &w->records)) < 0) {
         gust_timer_free(w->timer);
+        w->timer = NULL;
         return r;
     }
     LIST_INIT(&w->fresh);

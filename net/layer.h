@@ -21,6 +21,8 @@
 
 #include "core/netpoll.h"
 
+struct gust_tls_info;
+
 /* Read to flush have the contracts of the public calls of the same name. */
 typedef struct gust__layer_ops {
     ssize_t (*read)(gust_conn *c, void *buf, size_t len, gust_time deadline);
@@ -42,6 +44,9 @@ typedef struct gust__layer_ops {
     /* Nobody uses the conn any more.  g0 too. */
     void (*free)(gust_conn *c);
     int (*handshake)(gust_conn *c, gust_time deadline);
+    /* What gust_tls_info_read and gust_tls_error say. */
+    int (*info)(gust_conn *c, struct gust_tls_info *ret_info);
+    const char *(*why)(const gust_conn *c);
 } gust__layer_ops;
 
 /* What the state of a layer begins with. */

@@ -32,3 +32,13 @@ int gust_tls_handshake(gust_conn *c, gust_time deadline)
 {
     return c->layer ? c->layer->ops->handshake(c, deadline) : -EINVAL;
 }
+
+int gust_tls_info_read(gust_conn *c, gust_tls_info *ret_info)
+{
+    return c->layer ? c->layer->ops->info(c, ret_info) : -EINVAL;
+}
+
+const char *gust_tls_error(const gust_conn *c)
+{
+    return c->layer ? c->layer->ops->why(c) : "";
+}

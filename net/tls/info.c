@@ -72,10 +72,8 @@ static int info_of(const SSL *ssl, gust_tls_info *info)
     return error;
 }
 
-int gust_tls_info_read(gust_conn *c, gust_tls_info *ret_info)
+int gust__tls_info(gust_conn *c, gust_tls_info *ret_info)
 {
-    if (conn_layer(c) != &gust__tls_ops)
-        return -EINVAL;
     gust__tls *tls = tls_of(c);
     if (!tls_is_open(tls))
         return -ENOTCONN;
@@ -88,7 +86,7 @@ int gust_tls_info_read(gust_conn *c, gust_tls_info *ret_info)
     return error;
 }
 
-const char *gust_tls_error(const gust_conn *c)
+const char *gust__tls_why(const gust_conn *c)
 {
-    return conn_layer(c) == &gust__tls_ops ? tls_of(c)->why : "";
+    return tls_of(c)->why;
 }

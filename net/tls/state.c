@@ -277,4 +277,6 @@ const gust__layer_ops gust__tls_ops = {
     .closing = gust__tls_closing,
     .free = tls_free,
     .handshake = gust__tls_open,
+    .info = gust__tls_info,
+    .why = gust__tls_why,
 };

@@ -217,6 +217,10 @@ int gust__tls_open(gust_conn *c, gust_time deadline);
 
 /* --- read.c, write.c, info.c ----------------------------------------------- */
 
+/* The layer's parts of gust_tls_info_read and gust_tls_error. */
+int gust__tls_info(gust_conn *c, gust_tls_info *ret_info);
+const char *gust__tls_why(const gust_conn *c);
+
 ssize_t gust__tls_read(gust_conn *c, void *buf, size_t len, gust_time deadline);
 ssize_t gust__tls_fill(gust_conn *c, size_t max_view, gust_time deadline);
 gust_span gust__tls_view_get(const gust_conn *c);

@@ -4,6 +4,9 @@
 #include "tests/http/scenario.h"
 
 #include <gust/http_hijack.h>
+#include <gust/http_log.h>
+#include <gust/http_operations.h>
+#include <gust/http_rate.h>
 #include <gust/http_reply.h>
 #include <gust/http_router.h>
 #include <gust/http_sse.h>
@@ -200,6 +203,70 @@ Test(http_inject, a_router_may_be_refused_memory, .timeout = TEST_TIMEOUT_S)
 {
     fail_each(INJECT_MALLOC, 1, router_main);
     fail_each(INJECT_MALLOC, 3, router_main);
+}
+
+/* --- A log, a table of clients, a limit on their requests ---------------------------- */
+
+static int drop_lines(const char *lines, size_t len, void *arg)
+{
+    (void)lines;
+    (void)len;
+    (void)arg;
+    return 0;
+}
+
+static void say_ok(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    (void)req;
+    (void)arg;
+    gust_http_reply(res, 200, NULL, "ok", 2);
+}
+
+static void check_ok(gust_span got)
+{
+    CHECK(got.len == 0 || memmem(got.data, got.len, "HTTP/1.1 200 ", 13) ||
+          memmem(got.data, got.len, "HTTP/1.1 503 ", 13));
+}
+
+static void play_with(gust_http_log *log, gust_http_rate *rate)
+{
+    gust_proxy_prefix trusted = {.bits = 8};
+    const gust_http_layer layer = {gust_http_rate_layer, rate};
+    gust_http_chain chain = {&layer, 1, say_ok, NULL};
+    struct scenario scenario = {
+        .options = {.handler = gust_http_chain_serve,
+                    .arg = &chain,
+                    .log = log,
+                    .client_connections_max = 100,
+                    .trusted_proxies = &trusted,
+                    .trusted_proxy_count = 1},
+        .request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        .check = check_ok,
+    };
+
+    CHECK_EQ(gust_addr_parse("127.0.0.0:0", &trusted.addr), 0);
+    play(&scenario);
+}
+
+static int operations_main(void *arg)
+{
+    const gust_http_log_options options = {.write = drop_lines, .flush_ns = GUST_MS};
+    gust_http_rate *rate = NULL;
+    gust_http_log *log;
+    (void)arg;
+    if (!served(gust_http_log_new(&options, &log)))
+        return 0;
+    if (served(gust_http_rate_new(&(gust_http_rate_options){.requests = 1000}, &rate)))
+        play_with(log, rate);
+    gust_http_rate_free(rate);
+    CHECK_EQ(gust_http_log_close(log, SOON), 0);
+    return 0;
+}
+
+Test(http_inject, what_operators_ask_for_may_be_refused_memory, .timeout = TEST_TIMEOUT_S)
+{
+    fail_each(INJECT_MALLOC, 1, operations_main);
+    fail_each(INJECT_MALLOC, 3, operations_main);
 }
 
 #endif

@@ -318,8 +318,9 @@ FilesTest(send_file, a_client_that_takes_nothing_is_let_go)
     make_files();
     CHECK_EQ(truncate(in_tree("large").text, HUGE_LEN), 0);
     scene.handler = send_huge;
-    site_start(&site,
-               &(gust_http_server_options){.handler = handle, .write_timeout_ns = 50 * GUST_MS});
+    site_start(&site, &(gust_http_server_options){.handler = handle,
+                                                  .write_timeout_ns = 50 * GUST_MS,
+                                                  .write_rate_min = GUST_HTTP_NO_MINIMUM});
     gust_conn *c = site_dial(&site);
     client_send(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     CHECK(gust_conn_fill(c, 1, gust_after(SITE_WAIT_NS)) > 0);

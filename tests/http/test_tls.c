@@ -1,6 +1,9 @@
 /* HTTPS: the server's option, and what a handler can learn of the connection. */
-#include "tests/http/site.h"
+#include "tests/http/lines.h"
 #include "tests/net/tls_test.h"
+
+#include <gust/chan.h>
+#include <gust/http_operations.h>
 
 static void handle(gust_http_request *req, gust_http_response *res, void *arg)
 {
@@ -90,14 +93,29 @@ TlsTest(http_tls, without_it_connections_are_plain)
     site_stop(&site);
 }
 
+/* Of the plain client OpenSSL has something to say. */
+static void note_error(const gust_http_error_info *error, void *arg)
+{
+    CHECK_EQ(error->kind, GUST_HTTP_ERROR_HANDSHAKE);
+    CHECK_EQ(error->status, 0);
+    CHECK(error->error == -ETIMEDOUT || error->error == -EPROTO);
+    CHECK(error->error == -ETIMEDOUT || error->text[0] != '\0');
+    CHECK_EQ(gust_chan_send(arg, &error->error, GUST_NOW), 0);
+}
+
 /* A client that says nothing, and one that speaks plain HTTP, are let go. */
 TlsTest(http_tls, whoever_makes_no_handshake_is_let_go)
 {
+    gust_chan *errors;
     struct site site;
     make_files();
     gust_tls_config *server = server_config();
-    site_start(&site, &(gust_http_server_options){
-                          .handler = handle, .tls = server, .header_timeout_ns = 20 * GUST_MS});
+    CHECK_EQ(gust_chan_new(sizeof(int), 2, &errors), 0);
+    site_start(&site, &(gust_http_server_options){.handler = handle,
+                                                  .tls = server,
+                                                  .header_timeout_ns = GUST_SEC,
+                                                  .on_error = note_error,
+                                                  .hook_arg = errors});
     gust_conn *silent = dial_to(&site.addr), *plain = dial_to(&site.addr);
     CHECK(gust_conn_write(plain, "GET / HTTP/1.1\r\n\r\n", 18, SOON) != 0);
     ssize_t n;
@@ -107,8 +125,34 @@ TlsTest(http_tls, whoever_makes_no_handshake_is_let_go)
     while (n > 0);
     CHECK(n == 0 || n == -ECONNRESET);
     CHECK_EQ(gust_conn_read(silent, buf, sizeof buf, SOON), 0);
+    int sum = 0, error;
+    for (int i = 0; i < 2; i++, sum += error)
+        CHECK_EQ(gust_chan_recv(errors, &error, SOON), 1);
+    CHECK_EQ(sum, -ETIMEDOUT - EPROTO);
     gust_conn_close(plain, SOON);
     gust_conn_close(silent, SOON);
     site_stop(&site);
+    gust_chan_unref(errors);
     gust_tls_config_unref(server);
+}
+
+TlsTest(http_tls, the_log_says_which_version_it_was)
+{
+    struct lines lines;
+    struct site site;
+    gust_conn *c;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    lines_open(&lines, GUST_HTTP_LOG_JSON);
+    site_start(&site,
+               &(gust_http_server_options){.handler = handle, .tls = server, .log = lines.log});
+    CHECK_EQ(gust_tls_dial(&site.addr, "localhost", client, SOON, &c), 0);
+    ask(c, "localhost");
+    lines_await(&lines, 1);
+    CHECK(strstr(lines.text, "\"tls\":\"1.3\""));
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    site_stop(&site);
+    lines_close(&lines);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
 }

@@ -8,7 +8,8 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
-         "docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md"]
+         "docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md",
+         "docs/http-operations.md"]
 
 
 def read(path):
@@ -48,7 +49,8 @@ def other_examples_compile():
         for code in blocks(read(page), "c"):
             compile_example(code)
     # A guide goes on from one block to the next.
-    compile_example("".join(blocks(read("docs/http.md"), "c")))
+    for guide in ("docs/http.md", "docs/http-operations.md"):
+        compile_example("".join(blocks(read(guide), "c")))
 
 
 def files_named_exist():

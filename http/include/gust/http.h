@@ -40,9 +40,15 @@
 #include <gust/net.h>
 #include <gust/tls.h>
 
+#include <limits.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+struct gust_http_error_info;
+struct gust_http_log;
+struct gust_proxy_prefix;
 
 typedef struct gust_http_server gust_http_server;
 
@@ -68,6 +74,21 @@ typedef void gust_http_handler(gust_http_request *req, gust_http_response *res, 
 /* A client that goes away is noticed once its handler has run for between one and two of
  * these, and from then on at once. */
 #define GUST_HTTP_WATCH_NS (50 * GUST_MS)
+
+#define GUST_HTTP_CONN_REQUESTS_MAX UINT_MAX      /* none: as Go */
+#define GUST_HTTP_CLIENT_CONNECTIONS_MAX UINT_MAX /* none: clients may share an address */
+#define GUST_HTTP_BODY_RATE_MIN 500               /* bytes per second, as mod_reqtimeout's */
+#define GUST_HTTP_WRITE_RATE_MIN 4096
+
+/* For connections_max: what the limit on open files (RLIMIT_NOFILE) leaves besides these,
+ * or besides an eighth of it if that is less. */
+#define GUST_HTTP_RESERVED_FDS 1024
+
+/* What a client takes of a response in one piece, for write_rate_min. */
+#define GUST_HTTP_WRITE_PIECE_MAX 262144
+
+/* For body_rate_min and write_rate_min. */
+#define GUST_HTTP_NO_MINIMUM (-1)
 
 /* A body limit that no body reaches. */
 #define GUST_HTTP_UNLIMITED UINT64_MAX
@@ -101,12 +122,43 @@ typedef struct gust_http_server_options {
     /* Handlers go on when their client goes away (see "Contexts"), as nginx's
      * proxy_ignore_client_abort has it. */
     bool ignore_client_abort;
+
+    /* Bytes per second, against clients that send or read a byte now and then.  A body
+     * may fall behind by read_timeout_ns in all, and waiting for the handler does not
+     * count.  For each piece of a response (GUST_HTTP_WRITE_PIECE_MAX) a client has
+     * write_timeout_ns, and what it takes at this rate. */
+    int64_t body_rate_min;
+    int64_t write_rate_min;
+
+    /* Connections at once.  Beyond, none is taken until one ends, and clients wait in
+     * the listener's backlog, as with Go's LimitListener. */
+    unsigned connections_max;
+    /* The same for one address (of IPv6: for one /64 of them).  Beyond: closed at once. */
+    unsigned client_connections_max;
+    unsigned conn_requests_max; /* of one connection, which is closed after the last */
+
+    struct gust_http_log *log; /* <gust/http_log.h>; the server takes a reference */
+
+    /* <gust/http_operations.h>: told of what goes wrong, and of a shutdown, when it
+     * begins and in its goroutine: for handlers that would not end by themselves. */
+    void (*on_error)(const struct gust_http_error_info *error, void *hook_arg);
+    void (*on_drain)(void *hook_arg);
+    void *hook_arg;
+
+    /* How long a shutdown goes on as before, but for gust_http_health_ready, so that a
+     * load balancer notices and sends no more. */
+    int64_t lame_duck_ns;
+
+    /* Whose X-Forwarded-For is believed by gust_http_request_client_addr.  Copied. */
+    const struct gust_proxy_prefix *trusted_proxies;
+    size_t trusted_proxy_count;
+    bool trust_forwarded; /* they send Forwarded (RFC 7239) instead */
 } gust_http_server_options;
 
 /* Makes a server.  The options are copied; zeroes are the defaults above,
  * GUST_FOREVER turns a timeout off.
- * Errors: -EINVAL without a handler, for a negative timeout or a limit above
- * 16 MiB on the header; -ENOMEM.  Only from a goroutine. */
+ * Errors: -EINVAL without a handler, for a negative timeout, a limit above 16 MiB on
+ * the header, or a trusted proxy that is no address; -ENOMEM.  Only from a goroutine. */
 int gust_http_server_new(const gust_http_server_options *options, gust_http_server **ret_server);
 
 /* Accepts connections on `l` and serves each in goroutines of its own.
@@ -119,10 +171,11 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
  * if the goroutine's context is cancelled. */
 int gust_http_server_serve(gust_http_server *s, gust_listener *l);
 
-/* Stops accepting, closes the connections that wait for a request, and lets
- * the requests in flight finish, each answered with "Connection: close".  What
- * is left at `deadline`, or when the goroutine's context is cancelled, is closed
- * under its handler.
+/* Calls on_drain, and goes on as before for lame_duck_ns (unless another shutdown waits
+ * for that already: a second one is for the impatient).  Then stops accepting, closes the
+ * connections that wait for a request, and lets the requests in flight finish, each
+ * answered with "Connection: close".  What is left at `deadline`, or when the
+ * goroutine's context is cancelled, is closed under its handler.
  * Returns 0 if all finished.  Errors: -ETIMEDOUT, -ECANCELED. */
 int gust_http_server_shutdown(gust_http_server *s, gust_time deadline);
 
@@ -241,6 +294,10 @@ void *gust_http_alloc(gust_http_request *req, size_t size);
 /* Sets how long the body may be; GUST_HTTP_UNLIMITED for one that is streamed
  * through.  Counts what was read before, too. */
 void gust_http_body_limit(gust_http_request *req, uint64_t bytes_max);
+
+/* Sets the least bytes per second for this body; GUST_HTTP_NO_MINIMUM for one whose
+ * sender has a right to be silent. */
+void gust_http_body_rate(gust_http_request *req, int64_t rate_min);
 
 /* Hands out the next piece of the body where it arrived, without a copy; valid
  * until the next read of this body.  Returns its length, or 0 at the end of the
