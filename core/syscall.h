@@ -2,8 +2,8 @@
  *
  * In a program with threads libc makes recv(2), send(2) and epoll_wait(2) points of
  * cancellation: two locked instructions around each, a seventh of what a message costs
- * besides the kernel.  Nobody cancels a thread of ours.  Sanitizers have to see what is
- * read and written, and get libc's functions. */
+ * besides the kernel.  Nobody cancels a thread of ours.  Sanitizers and the static analyzer
+ * have to see what is read and written, and get libc's functions. */
 #ifndef GUST_CORE_SYSCALL_H
 #define GUST_CORE_SYSCALL_H
 
@@ -15,7 +15,7 @@
 
 #include "core/ctx.h"
 
-#if defined(GUST__ASAN) || defined(GUST__TSAN)
+#if defined(GUST__ASAN) || defined(GUST__TSAN) || defined(__clang_analyzer__)
 
 static inline ssize_t gust__sys_recv(int fd, void *buf, size_t len, int flags)
 {
