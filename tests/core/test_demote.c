@@ -30,15 +30,17 @@ static gust_stats stats_now(void)
 }
 
 static struct {
-    _Atomic bool ran, written, held;
+    _Atomic bool hogging, ran, written, held;
     int pipe[2];
     pthread_mutex_t mutex;
 } other;
 
-/* Lets the hog go on, whichever it is. */
+/* Lets the hog go on, whichever it is.  A busy machine may preempt it before it has begun. */
 static void release_hog(void *arg)
 {
     (void)arg;
+    while (!atomic_load(&other.hogging))
+        gust_yield();
     atomic_store(&other.ran, true);
     CHECK_EQ(write(other.pipe[1], "x", 1), 1);
     atomic_store(&other.written, true);
@@ -51,6 +53,7 @@ static int run_hog(void *arg)
     CHECK_EQ(pipe(other.pipe), 0);
     go(release_hog, NULL);
     before = stats_now().demotions;
+    atomic_store(&other.hogging, true);
     hog();
     CHECK(atomic_load(&other.ran));
     CHECK(stats_now().demotions > before);
@@ -87,6 +90,7 @@ static int lock_main(void *arg)
     (void)arg;
     CHECK_EQ(pipe(other.pipe), 0);
     go(release_hog, NULL);
+    atomic_store(&other.hogging, true);
     hog_read();
     CHECK_EQ(gust__marks_here()->steal, STEAL_TAKEN);
     gust_mutex_lock(&m);
