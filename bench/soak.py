@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
-"""Whether gust stays well under load: 256 connections for a minute on two Ps.
+"""Whether gust stays well under full load: 256 connections on two Ps, that ask for all that
+bench/http.c serves, beside clients that are slow, broken or gone (lib/rude.py).
 
-Fails on any error, on an answer that is not 2xx, and if descriptors are left
-open once the load is gone.  Memory is reported 10 s into the load and at its
-end: in between it should stand still."""
+Fails on any error or answer that is not 2xx of the well-behaved, on a rude client that got
+what it must not get, on descriptors and goroutines that are left once the load is gone, and
+on memory that grows: its most in the last quarter of the time may be a twentieth above its
+most in the second, and the first is for warming up."""
 
 import argparse
 import os
 import threading
 import time
 
-from lib import load, servers
+from lib import load, rude, servers
 
 CONNECTIONS = 256
+RUDE = 16
 PROCS = 2
-FIRST_LOOK_S = 10
-SETTLE_S = 5
+LOOK_S = 1
+SETTLE_S = 20
+GROWTH_MAX = 1.05
 
 
 class Load(threading.Thread):
@@ -29,7 +33,7 @@ class Load(threading.Thread):
     def run(self):
         try:
             self.result = load.run(self.server, CONNECTIONS, self.seconds, os.sched_getaffinity(0),
-                                   threads=2)
+                                   threads=2, script="mix.lua")
         except servers.Failure as failure:
             self.failure = failure
 
@@ -42,29 +46,67 @@ def wait_for_fds(server, expected):
     return server.fds()
 
 
+def watch(server, seconds):
+    """Resident bytes, second by second."""
+    end = time.monotonic() + seconds
+    sizes = []
+    while time.monotonic() < end:
+        time.sleep(LOOK_S)
+        server.check_alive()
+        sizes.append(server.rss_bytes())
+    return sizes
+
+
+def quarter_max(sizes, quarter):
+    size = max(1, len(sizes) // 4)
+    return max(sizes[quarter * size:(quarter + 1) * size])
+
+
+def loaded(server, seconds):
+    """Loads it.  What wrk says, resident bytes, the most descriptors, acts, complaints."""
+    driver = Load(server, seconds)
+    crowd = rude.Crowd(server.port, RUDE)
+    driver.start()
+    try:
+        sizes = watch(server, seconds - LOOK_S)
+        fds = server.fds()
+    finally:
+        driver.join()
+        acts, complaints = crowd.stop()
+    if driver.failure:
+        raise driver.failure
+    return driver.result, sizes, fds, acts, complaints
+
+
 def soak(name, kind, seconds):
     with servers.Server(name, kind, os.sched_getaffinity(0), PROCS) as server:
         # One answer was given: what the first connection opens is open.
         fds_before = server.fds()
-        driver = Load(server, seconds)
-        driver.start()
-        first_look_s = min(FIRST_LOOK_S, seconds / 2)
-        time.sleep(first_look_s)
-        rss_early = server.rss_bytes()
-        time.sleep(seconds - first_look_s - 0.5)
-        rss_late, fds_late = server.rss_bytes(), server.fds()
-        driver.join()
-        if driver.failure:
-            raise driver.failure
+        result, sizes, fds_late, acts, complaints = loaded(server, seconds)
         fds_after = wait_for_fds(server, fds_before)
-    result = driver.result
-    print(f"{name}: {result.requests} requests, {result.rps:.0f}/s, p99 {result.p99_us} us;"
-          f" errors {result.errors}, not 2xx {result.non_2xx};"
-          f" RSS {rss_early >> 10} KiB after {first_look_s:.0f} s, {rss_late >> 10} KiB at the end;"
-          f" descriptors {fds_before} before, {fds_late} under load, {fds_after} after")
+        rss_after = server.rss_bytes()
+    if result.trouble():
+        complaints.append(result.trouble())
     if fds_after > fds_before:
-        print(f"{name}: {fds_after - fds_before} descriptors are still open")
-    return not result.trouble() and fds_after <= fds_before
+        complaints.append(f"{fds_after - fds_before} descriptors are still open")
+    if quarter_max(sizes, 3) > quarter_max(sizes, 1) * GROWTH_MAX:
+        complaints.append("its memory grows")
+    if server.status != 0 or server.said:
+        complaints.append(f"it ended with {server.status}: {server.said}")
+    report(name, result, acts)
+    print(f"  RSS, the most in each quarter:"
+          f" {', '.join(f'{quarter_max(sizes, i) >> 10} KiB' for i in range(4))};"
+          f" {rss_after >> 10} KiB after the load;"
+          f" descriptors: {fds_before} before, {fds_late} under load, {fds_after} after;"
+          f" goroutines left: {'none' if server.status == 0 else 'see below'}")
+    for complaint in complaints[:20]:
+        print(f"  {complaint}")
+    return not complaints
+
+
+def report(name, result, acts):
+    print(f"{name}: {result.requests} requests, {result.rps:.0f}/s, p99 {result.p99_us} us;"
+          f" errors {result.errors}, not 2xx {result.non_2xx}; {acts} acts of rude clients")
 
 
 def parse_args():
@@ -80,7 +122,7 @@ def parse_args():
 def main():
     args = parse_args()
     servers.raise_file_limit()
-    kinds = servers.find(args.servers)
+    kinds = servers.find(args.servers, servers.ROUTED_KINDS)
     good = [soak(name, kind, args.seconds) for name, kind in kinds.items()]
     return 0 if all(good) else 1
 

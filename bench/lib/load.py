@@ -7,7 +7,7 @@ import subprocess
 
 from .servers import Failure
 
-SCRIPT = pathlib.Path(__file__).with_name("load.lua")
+LIB = pathlib.Path(__file__).parent
 
 
 class Load:
@@ -27,11 +27,13 @@ class Load:
         return "" if self.requests else "no answers"
 
 
-def run(server, connections, seconds, cpus, depth=1, threads=1, prefix=()):
-    """Loads a server for a while; depth is the number of pipelined requests.  prefix: a
-    command that runs wrk."""
-    command = [*prefix, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT),
-               server.url, "--", str(depth)]
+def run(server, connections, seconds, cpus, depth=1, threads=1, prefix=(), path="", body=0,
+        script="load.lua"):
+    """Loads a server for a while; depth is the number of pipelined requests, path is without
+    its first slash, and a body of so many bytes makes it a POST.  prefix: a command that
+    runs wrk; script: another one of this folder, to which all that does not matter."""
+    command = [*prefix, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "-s",
+               str(LIB / script), server.url + path, "--", str(depth), str(body)]
     done = subprocess.run(command, capture_output=True, text=True, check=False,
                           preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     server.check_alive()

@@ -19,6 +19,7 @@ START_S = 10
 STOP_S = 15
 
 NGINX_CONF = """
+{modules}
 daemon off;
 worker_processes 1;
 worker_rlimit_nofile {files};
@@ -27,6 +28,8 @@ error_log stderr;
 events {{ worker_connections {connections}; }}
 http {{
     access_log off;
+    sendfile on;
+    tcp_nopush on;
     keepalive_requests 1000000000;
     keepalive_timeout 3600;
     client_body_temp_path body;
@@ -38,6 +41,8 @@ http {{
         listen 127.0.0.1:{port} backlog=4096{tls};
         default_type text/plain;
         location / {{ return 200 "Hello, World!"; }}
+        location /files/ {{ root .; }}
+        {routes}
     }}
 }}
 """
@@ -47,6 +52,22 @@ NGINX_TLS = """ ssl;
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_certificate {chain};
         ssl_certificate_key {key}"""
+
+
+# Answers with the request's body, all of which it holds in memory first; Debian's package
+# libnginx-mod-http-echo.
+NGINX_ECHO_MODULE = pathlib.Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
+NGINX_ECHO = """location = /echo {
+            client_body_buffer_size 128k;
+            client_body_in_single_buffer on;
+            echo_read_request_body;
+            echo_request_body;
+        }"""
+
+# How many paths a server tells apart, beside those that are asked for.
+OTHER_ROUTES = 44
+# What lies below files/, by name: bytes.
+FILES = {"1k": 1 << 10, "100k": 100 << 10, "10m": 10 << 20}
 
 
 class Failure(Exception):
@@ -71,8 +92,27 @@ def gust(port, _directory, cert=None):
             "--idle-timeout", "3600", *tls]
 
 
+def make_files(directory):
+    """A folder "files" in the directory; returns its path."""
+    folder = directory / "files"
+    directory.chmod(0o755)  # nginx reads as another user
+    folder.mkdir(exist_ok=True)
+    for name, size in FILES.items():
+        (folder / name).write_bytes(os.urandom(size))
+    return folder
+
+
+def gust_routes(port, directory):
+    """The same work behind a router of 50 routes, and more."""
+    return [program(BUILD / "bench" / "http"), f"127.0.0.1:{port}", str(make_files(directory))]
+
+
 def limit(mode):
     return lambda port, _directory: [program(BUILD / "bench" / "limit"), mode, str(port)]
+
+
+def nginx_can_echo():
+    return NGINX_ECHO_MODULE.exists()
 
 
 def nginx(port, directory, cert=None):
@@ -81,7 +121,12 @@ def nginx(port, directory, cert=None):
         return None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     tls = NGINX_TLS.format(chain=cert.chain, key=cert.key) if cert else ""
-    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100, tls=tls)
+    modules = f"load_module {NGINX_ECHO_MODULE};" if nginx_can_echo() else ""
+    routes = [f"location /api/{i}/ {{ return 200 \"other\"; }}" for i in range(OTHER_ROUTES)]
+    routes += [NGINX_ECHO] if nginx_can_echo() else []
+    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100, tls=tls,
+                             modules=modules, routes="\n".join(routes))
+    make_files(directory)
     (directory / "nginx.conf").write_text(conf)
     return [path, "-e", "stderr", "-p", str(directory), "-c", "nginx.conf"]
 
@@ -97,9 +142,9 @@ def build_go(peer):
     return str(binary)
 
 
-def go(port, _directory):
+def go(port, directory):
     binary = build_go("gohttp")
-    return [binary, f"127.0.0.1:{port}"] if binary else None
+    return [binary, f"127.0.0.1:{port}", str(make_files(directory))] if binary else None
 
 
 def get(s, path="/"):
@@ -112,6 +157,10 @@ def get(s, path="/"):
             return False
         answer += piece
     return answer.startswith(b"HTTP/1.1 200 ")
+
+
+def get_user(s):
+    return get(s, "/users/42")
 
 
 class Kind:
@@ -137,19 +186,26 @@ KINDS = {
     "nginx": Kind(nginx, None, EPOLL_LIMIT),
     "go": Kind(go, None, EPOLL_LIMIT),
 }
+# As those, but gust with a router and all that bench/http.c serves.
+ROUTED_KINDS = KINDS | {
+    "gust-uring": Kind(gust_routes, {"GUST_NETPOLL": "uring"}, RING_LIMITS, get_user),
+    "gust-epoll": Kind(gust_routes, {"GUST_NETPOLL": "epoll"}, EPOLL_LIMIT, get_user),
+}
 # Known, but measured only when asked for.
 EXTRA_KINDS = {f"limit-{mode}": Kind(limit(mode))
                for mode in ("plain", "defer", "plain-ms", "defer-ms", "sqpoll")}
 
 
-def find(names):
-    """The named kinds, or all of them; those that are not installed are left out."""
-    known = KINDS | EXTRA_KINDS
+def find(names, kinds=None):
+    """The named ones of the kinds (default: KINDS) and of EXTRA_KINDS, or all of the former;
+    those that are not installed are left out."""
+    kinds = kinds or KINDS
+    known = kinds | EXTRA_KINDS
     unknown = set(names or ()) - known.keys()
     if unknown:
         raise Failure(f"no server {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     with tempfile.TemporaryDirectory() as directory:
-        return {name: known[name] for name in names or KINDS
+        return {name: known[name] for name in names or kinds
                 if known[name].command(1, pathlib.Path(directory))}
 
 
@@ -173,6 +229,8 @@ class Server:
         self.kind = kind
         self.cpus = cpus
         self.procs = str(procs)
+        # Once it has ended: its exit status, and the end of what it wrote to stderr.
+        self.status, self.said = None, None
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -226,6 +284,7 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
             self.process.wait()
             raise Failure(f"{self.name}: does not end {STOP_S} s after SIGTERM") from None
+        self.status, self.said = self.process.returncode, self._complaint()
 
     # --- What the kernel says of it ---
 

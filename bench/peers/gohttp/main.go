@@ -1,8 +1,10 @@
-// The peer of examples/http_echo on Go's net/http: GET / answers 13 bytes,
-// POST /echo answers the request's body.  Usage: gohttp ADDRESS:PORT
+// The peer of examples/http_echo and bench/http on Go's net/http: GET / and /users/... answer
+// 13 bytes, POST /echo answers the request's body, and below /files/ lies a directory.
+// Usage: gohttp ADDRESS:PORT DIRECTORY
 package main
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -25,8 +27,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
+const otherRoutes = 44
+
 func main() {
 	http.HandleFunc("/", hello)
+	http.HandleFunc("/users/", hello)
+	for i := 0; i < otherRoutes; i++ {
+		http.HandleFunc(fmt.Sprintf("/api/%d/", i), hello)
+	}
+	http.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(os.Args[2]))))
 	http.HandleFunc("/echo", echo)
 	log.Fatal(http.ListenAndServe(os.Args[1], nil))
 }
