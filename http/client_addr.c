@@ -87,7 +87,8 @@ static gust_span forwarded_for(gust_span element)
     return (gust_span){p, 0};
 }
 
-/* Takes the last element off a list; false if none is left. */
+/* Takes the last element off a list; false if none is left.  From its end, and with no
+ * regard to quotes: one that a client has left open must not hide what proxies add. */
 static bool last_element(gust_span *list, gust_span *ret_element)
 {
     if (!list->data)

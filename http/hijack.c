@@ -43,21 +43,6 @@ int gust_http_hijack(gust_http_request *req, gust_http_response *res, gust_conn 
 
 /* --- Upgrades -------------------------------------------------------------- */
 
-/* Is `name` in a comma-separated list? */
-static bool list_has(gust_span list, const char *name, size_t name_len)
-{
-    const char *end = list.data + list.len;
-
-    for (const char *p = list.data; p <= end;) {
-        const char *comma = memchr(p, ',', (size_t)(end - p));
-        const char *stop = comma ? comma : end;
-        if (gust__http_same_name(gust__http_trim(p, (size_t)(stop - p)), name, name_len))
-            return true;
-        p = stop + 1;
-    }
-    return false;
-}
-
 /* A field may come in several lines. */
 static bool request_lists(const gust_http_request *req, const char *field, const char *name)
 {
@@ -65,8 +50,8 @@ static bool request_lists(const gust_http_request *req, const char *field, const
     size_t cursor = 0;
 
     while (gust_http_request_fields(req, &cursor, &found))
-        if (gust__http_same_name(found.name, field, strlen(field)) && found.value.len > 0 &&
-            list_has(found.value, name, strlen(name)))
+        if (gust__http_same_name(found.name, field, strlen(field)) &&
+            gust__http_list_has(found.value, name, strlen(name)))
             return true;
     return false;
 }

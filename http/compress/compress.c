@@ -36,16 +36,10 @@ static bool fields_name(const gust_http_response *res, const char *name, const c
     gust_http_field field;
     size_t cursor = 0;
 
-    while (gust__http_fields_next(fields.data, fields.len, &cursor, &field)) {
-        while (gust__http_equals(field.name, name) && field.value.len > 0) {
-            const char *comma = memchr(field.value.data, ',', field.value.len);
-            size_t len = comma ? (size_t)(comma - field.value.data) : field.value.len;
-            if (gust__http_equals(gust__http_trim(field.value.data, len), lower))
-                return true;
-            len += comma ? 1 : 0;
-            field.value = (gust_span){field.value.data + len, field.value.len - len};
-        }
-    }
+    while (gust__http_fields_next(fields.data, fields.len, &cursor, &field))
+        if (gust__http_equals(field.name, name) &&
+            gust__http_list_has(field.value, lower, strlen(lower)))
+            return true;
     return false;
 }
 
