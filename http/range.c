@@ -3,8 +3,6 @@
 
 #include "http/syntax.h"
 
-#include <string.h>
-
 /* Takes digits off the start; a number beyond 64 bits is as good as the largest.  False
  * if there is none. */
 static bool take_number(gust_span *s, uint64_t *ret_value)

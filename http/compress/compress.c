@@ -12,7 +12,7 @@
 #include "http/compress/encoder.h"
 #include "http/filter.h"
 #include "http/media_type.h"
-#include "http/syntax.h"
+#include "http/params.h"
 
 /* How many bytes are compressed before others may run. */
 #define PIECE_MAX ((size_t)65536)
@@ -53,12 +53,11 @@ static bool same_type(gust_span type, const char *wanted)
 
 static bool type_wanted(const gust_http_compress *c, gust_span type)
 {
-    const char *semicolon = memchr(type.data, ';', type.len);
+    size_t cursor;
 
     if (c->options.type_count == 0)
         return gust__http_type_compresses(type);
-    if (semicolon)
-        type = gust__http_trim(type.data, (size_t)(semicolon - type.data));
+    type = gust__http_params_main(type, &cursor);
     for (size_t i = 0; i < c->options.type_count; i++)
         if (same_type(type, c->options.types[i]))
             return true;
