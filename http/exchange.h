@@ -87,7 +87,11 @@ static inline void count_response(gust_http_server *s, struct http_count *count,
 void gust__http_exchange_done(const gust_http_request *req, const gust_http_response *res,
                               gust_time begun);
 
-/* The same for a request that was refused before it was one; counts it, too. */
+/* The connection is about to be taken: keeps the client's address for the log, since the
+ * handler may close the connection before the exchange ends. */
+void gust__http_access_keep(const gust_http_request *req);
+
+/* gust__http_exchange_done for a request that was refused before it was one; counts it. */
 void gust__http_refusal_done(struct http_conn *hc, int status);
 
 /* --- server.c --- */
