@@ -1,9 +1,7 @@
 /* Content codings that a client takes. */
 #include "http/accept_encoding.h"
 
-#include <string.h>
-
-#include "http/syntax.h"
+#include "http/params.h"
 
 #define Q_MAX 1000
 
@@ -31,24 +29,12 @@ static int read_weight(gust_span s)
     return value <= Q_MAX ? value : -1;
 }
 
-/* Takes the bytes up to the separator off the start, without white space around them. */
-static gust_span take_until(gust_span *s, char separator)
-{
-    const char *end = memchr(s->data, separator, s->len);
-    size_t len = end ? (size_t)(end - s->data) : s->len;
-    gust_span taken = gust__http_trim(s->data, len);
-
-    s->data += end ? len + 1 : len;
-    s->len -= end ? len + 1 : len;
-    return taken;
-}
-
-/* The weight behind the coding; 1000 if there is none, -1 if it is malformed. */
+/* The weight behind the ';'; 1000 if there is none, -1 if it is malformed. */
 static int take_weight(gust_span rest)
 {
-    if (rest.len == 0)
+    if (rest.len <= 1)
         return Q_MAX;
-    gust_span param = gust__http_trim(rest.data, rest.len);
+    gust_span param = gust__http_trim(rest.data + 1, rest.len - 1);
     if (param.len < 2 || (param.data[0] | 0x20) != 'q' || param.data[1] != '=')
         return -1;
     return read_weight((gust_span){param.data + 2, param.len - 2});
@@ -67,11 +53,13 @@ static int16_t *find_coding(struct http_accept *a, gust_span name)
 
 void gust__http_accept_add(struct http_accept *a, gust_span field)
 {
-    while (field.len > 0) {
-        gust_span member = take_until(&field, ',');
-        gust_span name = take_until(&member, ';');
-        int16_t *q = find_coding(a, name);
-        int weight = q && *q < 0 ? take_weight(member) : -1;
+    gust_span member;
+
+    while (gust__http_list_next(&field, &member)) {
+        size_t at;
+        int16_t *q = find_coding(a, gust__http_params_main(member, &at));
+        gust_span rest = {member.data + at, member.len - at};
+        int weight = q && *q < 0 ? take_weight(rest) : -1;
         if (weight >= 0)
             *q = (int16_t)weight;
     }

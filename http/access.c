@@ -7,6 +7,7 @@
 #include <gust/http_auth.h>
 #include <gust/http_router.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Of "Authorization: Basic", decoded. */
@@ -28,8 +29,19 @@ static void format_host(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
     }
 }
 
-/* Asking the kernel costs a system call, so it is done once for a connection.  Only where
- * memory is short `text` is used. */
+/* Keeps it for the connection's further requests.  Returns `text` only where memory is
+ * short. */
+static const char *keep_text(struct http_conn *hc, const char *text)
+{
+    struct http_conn_extra *extra = extra_of(hc);
+    size_t size = strlen(text) + 1;
+
+    free(extra->peer);
+    extra->peer = gust__malloc(size);
+    return extra->peer ? memcpy(extra->peer, text, size) : text;
+}
+
+/* Asking the kernel costs a system call, so it is done once for a connection. */
 static const char *peer_text(struct http_conn *hc, char text[GUST_ADDR_TEXT_MAX])
 {
     struct http_conn_extra *extra = extra_of(hc);
@@ -39,9 +51,7 @@ static const char *peer_text(struct http_conn *hc, char text[GUST_ADDR_TEXT_MAX]
         return extra->peer;
     gust_conn_remote_addr(hc->conn, &addr);
     format_host(&addr, text);
-    size_t size = strlen(text) + 1;
-    extra->peer = gust__malloc(size);
-    return extra->peer ? memcpy(extra->peer, text, size) : text;
+    return keep_text(hc, text);
 }
 
 /* Of the client, where proxies are trusted to name it. */
@@ -49,11 +59,19 @@ static const char *client_text(const gust_http_request *req, char text[GUST_ADDR
 {
     gust_addr addr;
 
-    if (gust__http_options(req->hc)->trusted_proxy_count == 0)
+    if (is_taken(req->hc) || gust__http_options(req->hc)->trusted_proxy_count == 0)
         return peer_text(req->hc, text);
     gust_http_request_client_addr(req, &addr);
     format_host(&addr, text);
     return text;
+}
+
+void gust__http_access_keep(const gust_http_request *req)
+{
+    char text[GUST_ADDR_TEXT_MAX];
+
+    if (gust__http_options(req->hc)->log && client_text(req, text) == text)
+        keep_text(req->hc, text);
 }
 
 static gust_span span_of(const char *text)

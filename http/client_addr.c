@@ -4,49 +4,16 @@
 #include "core/inject.h"
 #include "http/syntax.h"
 
+#include <gust/proxy.h>
+
 #include <string.h>
 
-/* --- Prefixes --------------------------------------------------------------- */
-
-/* The bytes of an address without its port; IPv4 in IPv6's clothes is IPv4.  NULL if it is
- * neither. */
-static const uint8_t *host_of(const gust_addr *addr, int *ret_bits)
-{
-    if (addr->len == 0 || (addr->any.sa_family != AF_INET && addr->any.sa_family != AF_INET6))
-        return NULL;
-    if (addr->any.sa_family == AF_INET) {
-        *ret_bits = 32;
-        return (const uint8_t *)&addr->v4.sin_addr;
-    }
-    const uint8_t *host = addr->v6.sin6_addr.s6_addr;
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&addr->v6.sin6_addr);
-    *ret_bits = mapped ? 32 : 128;
-    return mapped ? host + 12 : host;
-}
-
-static bool is_unix(const gust_addr *addr)
-{
-    return addr->len > 0 && addr->any.sa_family == AF_UNIX;
-}
-
-static bool prefix_has(const gust_proxy_prefix *prefix, const gust_addr *addr)
-{
-    int bits, prefix_bits;
-    const uint8_t *host = host_of(addr, &bits);
-    const uint8_t *with = host_of(&prefix->addr, &prefix_bits);
-
-    if (!host || !with)
-        return is_unix(addr) && is_unix(&prefix->addr);
-    int whole = prefix->bits / 8, rest = prefix->bits % 8;
-    if (bits != prefix_bits || memcmp(host, with, (size_t)whole) != 0)
-        return false;
-    return rest == 0 || (host[whole] ^ with[whole]) >> (8 - rest) == 0;
-}
+/* --- Trust ------------------------------------------------------------------ */
 
 static bool is_trusted(const gust_http_server_options *o, const gust_addr *addr)
 {
     for (size_t i = 0; i < o->trusted_proxy_count; i++)
-        if (prefix_has(&o->trusted_proxies[i], addr))
+        if (gust_proxy_prefix_has(&o->trusted_proxies[i], addr))
             return true;
     return false;
 }
@@ -54,14 +21,10 @@ static bool is_trusted(const gust_http_server_options *o, const gust_addr *addr)
 int gust__http_trust_copy(gust_http_server_options *o)
 {
     size_t size = o->trusted_proxy_count * sizeof(*o->trusted_proxies);
-    int bits;
 
-    for (size_t i = 0; i < o->trusted_proxy_count; i++) {
-        const gust_proxy_prefix *prefix = &o->trusted_proxies[i];
-        bool ip = host_of(&prefix->addr, &bits) != NULL;
-        if (ip ? prefix->bits < 0 || prefix->bits > bits : !is_unix(&prefix->addr))
+    for (size_t i = 0; i < o->trusted_proxy_count; i++)
+        if (!gust_proxy_prefix_valid(&o->trusted_proxies[i]))
             return -EINVAL;
-    }
     if (size == 0) {
         o->trusted_proxies = NULL;
         return 0;
@@ -124,7 +87,8 @@ static gust_span forwarded_for(gust_span element)
     return (gust_span){p, 0};
 }
 
-/* Takes the last element off a list; false if none is left. */
+/* Takes the last element off a list; false if none is left.  From its end, and with no
+ * regard to quotes: one that a client has left open must not hide what proxies add. */
 static bool last_element(gust_span *list, gust_span *ret_element)
 {
     if (!list->data)

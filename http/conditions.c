@@ -63,7 +63,8 @@ static size_t skip_separators(gust_span s, size_t at)
     return at;
 }
 
-/* If one of the list is equal to what there is. */
+/* If one of the list is equal to what there is.  Not gust__http_list_next: what is between
+ * the quotes of an entity tag is no quoted string, a backslash escapes nothing there. */
 static bool list_has(gust_span list, const gust_http_version *version, etag_equal *equal)
 {
     size_t at = 0;

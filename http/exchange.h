@@ -1,6 +1,7 @@
 /* One connection, and one request with its response on it.
  *
- *     server.c    accepts, keeps the list of connections, shuts down
+ *     server.c    accepts, keeps the list of connections
+ *     shutdown.c  the end of the server: lame, draining, closed
  *     conn.c      the connection's goroutines: read heads, run exchanges, park
  *     request.c   what a handler can ask of a request; its life
  *     body.c      reading the request's body
@@ -87,7 +88,11 @@ static inline void count_response(gust_http_server *s, struct http_count *count,
 void gust__http_exchange_done(const gust_http_request *req, const gust_http_response *res,
                               gust_time begun);
 
-/* The same for a request that was refused before it was one; counts it, too. */
+/* The connection is about to be taken: keeps the client's address for the log, since the
+ * handler may close the connection before the exchange ends. */
+void gust__http_access_keep(const gust_http_request *req);
+
+/* gust__http_exchange_done for a request that was refused before it was one; counts it. */
 void gust__http_refusal_done(struct http_conn *hc, int status);
 
 /* --- server.c --- */
@@ -96,9 +101,6 @@ const gust_http_server_options *gust__http_options(const struct http_conn *hc);
 
 struct http_watcher *gust__http_watcher(const struct http_conn *hc);
 
-/* True once a shutdown has begun: answer with "Connection: close". */
-bool gust__http_draining(const struct http_conn *hc);
-
 /* Buffers of HTTP_BUFFER_SIZE bytes, so that not each response asks the system for one. */
 #define HTTP_BUFFER_SIZE ((size_t)65536)
 struct gust_pool *gust__http_buffers(const struct http_conn *hc);
@@ -106,11 +108,16 @@ struct gust_pool *gust__http_buffers(const struct http_conn *hc);
 /* Takes it out of the list: it is hijacked, and the server has no more to do with it. */
 void gust__http_conn_forget(struct http_conn *hc);
 
+/* The last act of a connection's last goroutine; frees hc. */
+void gust__http_conn_done(struct http_conn *hc);
+
+/* --- shutdown.c --- */
+
 /* True from the begin of a shutdown: not ready any more, while draining may be yet to come. */
 bool gust__http_lame(const struct http_conn *hc);
 
-/* The last act of a connection's last goroutine; frees hc. */
-void gust__http_conn_done(struct http_conn *hc);
+/* True once a shutdown has begun: answer with "Connection: close". */
+bool gust__http_draining(const struct http_conn *hc);
 
 /* --- conn.c --- */
 

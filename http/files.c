@@ -11,6 +11,7 @@
 #include "core/inject.h"
 #include "http/media_type.h"
 #include "http/path.h"
+#include "http/response.h"
 #include "http/router.h"
 #include "http/syntax.h"
 

@@ -14,7 +14,7 @@
 
 #include "core/inject.h"
 #include "http/files.h"
-#include "http/router.h"
+#include "http/response.h"
 
 struct names {
     char **names; /* those of directories end in a slash */

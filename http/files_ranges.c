@@ -7,7 +7,6 @@
 
 #include "http/files.h"
 #include "http/response.h"
-#include "http/router.h"
 
 /* --- Which are obeyed --------------------------------------------------------------- */
 

@@ -5,7 +5,6 @@
 #include "http/files.h"
 #include "http/media_type.h"
 #include "http/response.h"
-#include "http/router.h"
 
 /* --- Type ------------------------------------------------------------------------ */
 

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-static void answer(gust_http_response *res, int status, const char *text)
+/* No cache may answer for the server. */
+static void say(gust_http_response *res, int status, const char *text)
 {
     gust_http_header(res, "Cache-Control", "no-store");
     gust_http_reply(res, status, "text/plain", text, strlen(text));
@@ -15,7 +16,7 @@ void gust_http_health_live(gust_http_request *req, gust_http_response *res, void
 {
     (void)req;
     (void)unused;
-    answer(res, 200, "ok\n");
+    say(res, 200, "ok\n");
 }
 
 void gust_http_health_ready(gust_http_request *req, gust_http_response *res, void *check)
@@ -24,9 +25,9 @@ void gust_http_health_ready(gust_http_request *req, gust_http_response *res, voi
     const char *why = c ? c->check(c->arg) : NULL;
 
     if (gust__http_lame(req->hc))
-        answer(res, 503, "shutting down\n");
+        say(res, 503, "shutting down\n");
     else if (why)
-        answer(res, 503, why);
+        say(res, 503, why);
     else
-        answer(res, 200, "ok\n");
+        say(res, 200, "ok\n");
 }

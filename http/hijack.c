@@ -13,17 +13,19 @@ static bool is_taken_or_answered(const gust_http_response *res)
     return is_taken(res->hc) || res->committed || res->body_at > 0;
 }
 
-/* What can fail has not. */
-static void take(gust_http_request *req, gust_http_response *res, gust_conn **ret_conn)
+/* What can fail has not.  `status` is what the client was told; 0: nothing. */
+static void take(gust_http_request *req, gust_http_response *res, int status, gust_conn **ret_conn)
 {
     struct http_conn *hc = req->hc;
 
     gust__http_watch_detach(req->watch);
+    gust__http_access_keep(req);
     gust__http_conn_forget(hc);
     req->body_error = -EBADF;
     req->continue_due = false;
     res->error = -EBADF;
     res->committed = true;
+    res->status = status;
     /* The answers to earlier requests may lie there, and a 101. */
     gust_conn_flush(hc->conn);
     *ret_conn = gust_conn_ref(hc->conn);
@@ -37,26 +39,11 @@ int gust_http_hijack(gust_http_request *req, gust_http_response *res, gust_conn 
     if (r == 0)
         r = gust__http_request_keep_head(req);
     if (r == 0)
-        take(req, res, ret_conn);
+        take(req, res, 0, ret_conn);
     return r;
 }
 
 /* --- Upgrades -------------------------------------------------------------- */
-
-/* Is `name` in a comma-separated list? */
-static bool list_has(gust_span list, const char *name, size_t name_len)
-{
-    const char *end = list.data + list.len;
-
-    for (const char *p = list.data; p <= end;) {
-        const char *comma = memchr(p, ',', (size_t)(end - p));
-        const char *stop = comma ? comma : end;
-        if (gust__http_same_name(gust__http_trim(p, (size_t)(stop - p)), name, name_len))
-            return true;
-        p = stop + 1;
-    }
-    return false;
-}
 
 /* A field may come in several lines. */
 static bool request_lists(const gust_http_request *req, const char *field, const char *name)
@@ -65,8 +52,8 @@ static bool request_lists(const gust_http_request *req, const char *field, const
     size_t cursor = 0;
 
     while (gust_http_request_fields(req, &cursor, &found))
-        if (gust__http_same_name(found.name, field, strlen(field)) && found.value.len > 0 &&
-            list_has(found.value, name, strlen(name)))
+        if (gust__http_same_name(found.name, field, strlen(field)) &&
+            gust__http_list_has(found.value, name, strlen(name)))
             return true;
     return false;
 }
@@ -129,6 +116,6 @@ int gust_http_upgrade(gust_http_request *req, gust_http_response *res, const cha
         return r;
     r = res->error = switch_protocols(req, res, protocol);
     if (r == 0)
-        take(req, res, ret_conn);
+        take(req, res, 101, ret_conn);
     return r;
 }

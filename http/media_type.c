@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/syntax.h"
+#include "http/params.h"
 
 /* In the order of their extensions.  Text is UTF-8 these days; of XML, which can say so
  * itself, nothing is said. */
@@ -194,9 +194,8 @@ bool gust__http_type_compresses(gust_span type)
         "application/vnd.ms-fontobject",
         "application/postscript",
     };
-    const char *semicolon = memchr(type.data, ';', type.len);
-    gust_span s =
-        gust__http_trim(type.data, semicolon ? (size_t)(semicolon - type.data) : type.len);
+    size_t cursor;
+    gust_span s = gust__http_params_main(type, &cursor);
 
     if (begins_with(s, "text/") || ends_with(s, "json") || ends_with(s, "xml"))
         return true;

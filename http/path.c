@@ -87,6 +87,8 @@ char gust__http_percent_byte(const char *encoded)
     return (char)(hex_value(encoded[1]) * 16 + hex_value(encoded[2]));
 }
 
+/* Unlike gust_http_unescape it has nothing to refuse, a %00 included: the path's escapes were
+ * checked when it was routed, and handlers get spans, which may hold a NUL. */
 size_t gust__http_percent_decode(gust_span s, char *ret_bytes)
 {
     size_t n = 0;

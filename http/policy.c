@@ -1,18 +1,11 @@
 /* What a site insists on: HTTPS, and its own host names. */
 #include <gust/http_policy.h>
 
-#include "http/status.h"
+#include "http/response.h"
 #include "http/syntax.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static void answer(gust_http_response *res, int status)
-{
-    gust_span reason = gust__http_reason(status);
-
-    gust_http_reply(res, status, "text/plain", reason.data, reason.len);
-}
 
 /* --- Host names ------------------------------------------------------------------- */
 
@@ -53,7 +46,7 @@ void gust_http_hosts_layer(gust_http_request *req, gust_http_response *res, gust
     int status = check_host(hosts, gust_http_request_host(req));
 
     if (status)
-        answer(res, status);
+        gust__http_answer(res, status);
     else
         gust_http_next_run(next);
 }
@@ -94,7 +87,7 @@ void gust_http_https_redirect(gust_http_request *req, gust_http_response *res, v
         int r = add_location(req, res, host, https->port);
         status = r == -ENOMEM ? 503 : r < 0 ? 414 : https->status ? https->status : 308;
     }
-    answer(res, status);
+    gust__http_answer(res, status);
 }
 
 /* By now the handshake is done, if there was one to be made. */

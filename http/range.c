@@ -3,8 +3,6 @@
 
 #include "http/syntax.h"
 
-#include <string.h>
-
 /* Takes digits off the start; a number beyond 64 bits is as good as the largest.  False
  * if there is none. */
 static bool take_number(gust_span *s, uint64_t *ret_value)
@@ -60,18 +58,6 @@ static enum range_kind read_range(gust_span spec, uint64_t length, gust_http_ran
     return RANGE_INSIDE;
 }
 
-/* Takes the text up to the next comma off the start. */
-static gust_span take_element(gust_span *list)
-{
-    const char *comma = memchr(list->data, ',', list->len);
-    size_t len = comma ? (size_t)(comma - list->data) : list->len;
-    gust_span element = gust__http_trim(list->data, len);
-
-    list->data += comma ? len + 1 : len;
-    list->len -= comma ? len + 1 : len;
-    return element;
-}
-
 /* How many ranges are inside, or -1 to ignore them all; *ret_any is whether there is any. */
 static int read_list(gust_span list, uint64_t length, gust_http_range *ranges, unsigned max,
                      bool *ret_any)
@@ -79,12 +65,10 @@ static int read_list(gust_span list, uint64_t length, gust_http_range *ranges, u
     unsigned seen = 0;
     unsigned count = 0;
     uint64_t left = length;
+    gust_span spec;
 
-    while (list.len > 0) {
+    while (gust__http_list_next(&list, &spec)) {
         gust_http_range range;
-        gust_span spec = take_element(&list);
-        if (spec.len == 0)
-            continue;
         enum range_kind kind = read_range(spec, length, &range);
         if (kind == RANGE_BAD || ++seen > max)
             return -1;

@@ -2,6 +2,7 @@
  * handler could do itself. */
 #include "core/inject.h"
 #include "http/path.h"
+#include "http/response.h"
 #include "http/status.h"
 #include "http/syntax.h"
 
@@ -193,6 +194,16 @@ int gust_http_error(gust_http_response *res, int status, const char *message)
     if (n >= 0)
         n = gust_http_write(res, "\n", 1);
     return n < 0 ? (int)n : 0;
+}
+
+void gust__http_answer(gust_http_response *res, int status)
+{
+    char body[STATUS_LINE_MAX];
+    gust_span reason = gust__http_reason(status);
+
+    memcpy(body, reason.data, reason.len);
+    body[reason.len] = '\n';
+    gust_http_reply(res, status, "text/plain", body, reason.len + 1);
 }
 
 /* --- Formatted text ------------------------------------------------------- */

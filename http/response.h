@@ -41,6 +41,9 @@ int gust__http_commit(gust_http_response *res, bool complete);
  * is sent.  res->error says how it went. */
 void gust__http_send_piece(gust_http_response *res, const void *buf, size_t len);
 
+/* Answers with a status and its name as the text: reply.c. */
+void gust__http_answer(gust_http_response *res, int status);
+
 /* gust_http_send_file of what is known to be a regular file. */
 int gust__http_send_file(gust_http_response *res, int fd, uint64_t offset, uint64_t len);
 

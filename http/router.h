@@ -17,9 +17,6 @@ struct gust_http_router {
     char error[ROUTER_ERROR_MAX];
 };
 
-/* Answers with a status and its name as the text. */
-void gust__http_answer(gust_http_response *res, int status);
-
 /* Redirects to the path, as it stands in a request or decoded, with the request's query;
  * the answer is complete. */
 void gust__http_redirect(gust_http_request *req, gust_http_response *res, gust_span path);

@@ -3,22 +3,11 @@
 
 #include <string.h>
 
-#include "http/exchange.h"
 #include "http/middleware.h"
 #include "http/path.h"
-#include "http/status.h"
+#include "http/response.h"
 
 /* --- The router's own answers ------------------------------------------------- */
-
-void gust__http_answer(gust_http_response *res, int status)
-{
-    char body[STATUS_LINE_MAX];
-    gust_span reason = gust__http_reason(status);
-
-    memcpy(body, reason.data, reason.len);
-    body[reason.len] = '\n';
-    gust_http_reply(res, status, "text/plain", body, reason.len + 1);
-}
 
 static void answer_bad_path(gust_http_request *req, gust_http_response *res, void *arg)
 {

@@ -1,29 +1,20 @@
-/* The server: accepting, the list of its connections, shutting down.
+/* The server: its life, accepting, the list of its connections.
  *
  * Always, under the mutex: `conns` holds every connection that has not
  * come to gust__http_conn_done, and `listeners` every one that a serve call
  * is accepting on.  A goroutine leaves the list before it drops its gust_conn:
- * so a shutdown that holds the mutex may use every conn in the list.
- *
- *   serving -- shutdown --> lame, for a while --> draining -- last one gone --> `drained`
- *                                                    \-- deadline: all closed --/   closed
- *                                            then `stopped` is closed: serve returns 0 */
+ * so a shutdown that holds the mutex may use every conn in the list. */
 #include "http/server.h"
 #include "http/log.h"
 
 #include "core/inject.h"
 
-#include <gust/context.h>
 #include <gust/runtime.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-/* How long a shutdown past its deadline waits for the goroutines whose
- * connections it closed: every call they may be blocked in has returned. */
-#define SHUTDOWN_GRACE_NS (100 * GUST_MS)
 
 /* What is idle of them after a burst. */
 #define BUFFERS_KEPT_PER_P 16
@@ -45,20 +36,15 @@ struct http_watcher *gust__http_watcher(const struct http_conn *hc)
     return &hc->server->watcher;
 }
 
-bool gust__http_draining(const struct http_conn *hc)
-{
-    return atomic_load(&hc->server->draining);
-}
-
 /* --- Life ----------------------------------------------------------------- */
 
-static void server_ref(gust_http_server *s)
+void gust__http_server_ref(gust_http_server *s)
 {
     /* Relaxed: whoever adds a reference holds one. */
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
 }
 
-static void server_unref(gust_http_server *s)
+void gust__http_server_unref(gust_http_server *s)
 {
     /* Release and acquire: the last one sees what all others did before. */
     if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
@@ -179,7 +165,7 @@ int gust_http_server_new(const gust_http_server_options *options, gust_http_serv
     if (r == 0)
         r = gust__http_watcher_init(&s->watcher, options->ignore_client_abort);
     if (r < 0)
-        server_unref(s);
+        gust__http_server_unref(s);
     else
         *ret_server = s;
     return r;
@@ -190,24 +176,10 @@ void gust_http_server_free(gust_http_server *s)
     if (!s)
         return;
     gust__http_watcher_stop(&s->watcher);
-    server_unref(s);
+    gust__http_server_unref(s);
 }
 
 /* --- Connections ----------------------------------------------------------- */
-
-static void close_once_locked(gust_chan *c, bool *closed)
-{
-    if (!*closed) {
-        *closed = true;
-        gust_chan_close(c);
-    }
-}
-
-static void check_drained_locked(gust_http_server *s)
-{
-    if (atomic_load(&s->draining) && LIST_EMPTY(&s->conns) && LIST_EMPTY(&s->listeners))
-        close_once_locked(s->drained, &s->drained_closed);
-}
 
 /* Closes the connection and releases what was counted for it. */
 static void conn_free(struct http_conn *hc)
@@ -231,7 +203,7 @@ static void take_off_list(struct http_conn *hc)
     s->conn_count--;
     if (s->waiting)
         gust_cond_signal(&s->room);
-    check_drained_locked(s);
+    gust__http_check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);
 }
 
@@ -249,7 +221,7 @@ void gust__http_conn_done(struct http_conn *hc)
     if (!is_taken(hc))
         take_off_list(hc);
     conn_free(hc);
-    server_unref(s);
+    gust__http_server_unref(s);
 }
 
 /* Takes over the caller's reference to `conn`, unless there is no memory. */
@@ -318,7 +290,7 @@ static int enter_server(gust_http_server *s, struct http_conn *hc)
     gust_mutex_lock(&s->mutex);
     int r = wait_for_room_locked(s);
     if (r == 0) {
-        server_ref(s);
+        gust__http_server_ref(s);
         s->conn_count++;
         s->accepted++;
         LIST_INSERT_HEAD(&s->conns, hc, link);
@@ -365,7 +337,7 @@ static void serving_end(gust_http_server *s, struct serving *serving)
 {
     gust_mutex_lock(&s->mutex);
     LIST_REMOVE(serving, link);
-    check_drained_locked(s);
+    gust__http_check_drained_locked(s);
     gust_mutex_unlock(&s->mutex);
 }
 
@@ -391,86 +363,4 @@ int gust_http_server_serve(gust_http_server *s, gust_listener *l)
         return r;
     gust_chan_recv(s->stopped, NULL, GUST_FOREVER);
     return 0;
-}
-
-/* --- Shutting down ---------------------------------------------------------- */
-
-/* Ends the wait of the connections that wait for a request.  Their goroutines close
- * them, for the last response may still be on its way. */
-static void end_idle_locked(gust_http_server *s)
-{
-    struct http_conn *hc;
-
-    LIST_FOREACH(hc, &s->conns, link)
-    {
-        uint32_t expected = CONN_IDLE;
-        if (atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED))
-            gust_conn_set_read_deadline(hc->conn, GUST_NOW);
-    }
-}
-
-static void close_all_locked(gust_http_server *s)
-{
-    struct http_conn *hc;
-
-    LIST_FOREACH(hc, &s->conns, link)
-    gust_conn_close(gust_conn_ref(hc->conn), GUST_NOW);
-}
-
-static void begin_draining(gust_http_server *s)
-{
-    struct serving *serving;
-
-    gust_mutex_lock(&s->mutex);
-    /* Sequentially consistent: see enter_idle in conn.c. */
-    atomic_store(&s->draining, true);
-    gust_cond_broadcast(&s->room);
-    LIST_FOREACH(serving, &s->listeners, link)
-    gust_listener_close(gust_listener_ref(serving->listener));
-    end_idle_locked(s);
-    check_drained_locked(s);
-    gust_mutex_unlock(&s->mutex);
-}
-
-/* The first shutdown says that there is one, and gives those who look time to see it. */
-static void be_lame(gust_http_server *s, gust_time deadline)
-{
-    const gust_http_server_options *o = &s->options;
-
-    if (atomic_exchange(&s->lame, true))
-        return;
-    if (o->on_drain)
-        o->on_drain(o->hook_arg);
-    gust_time until = gust_after(o->lame_duck_ns);
-    if (o->lame_duck_ns > 0)
-        gust_chan_recv(s->drained, NULL, until < deadline ? until : deadline);
-}
-
-bool gust__http_lame(const struct http_conn *hc)
-{
-    return atomic_load(&hc->server->lame);
-}
-
-int gust_http_server_shutdown(gust_http_server *s, gust_time deadline)
-{
-    server_ref(s);
-    be_lame(s, deadline);
-    begin_draining(s);
-    int r = gust_chan_recv(s->drained, NULL, deadline);
-    if (r < 0) {
-        gust_context *context = gust_context_swap(NULL);
-        gust__http_watcher_cancel(&s->watcher);
-        gust_mutex_lock(&s->mutex);
-        close_all_locked(s);
-        gust_mutex_unlock(&s->mutex);
-        gust_chan_recv(s->drained, NULL, gust_after(SHUTDOWN_GRACE_NS));
-        gust_context_swap(context);
-        if (r == -EAGAIN)
-            r = -ETIMEDOUT;
-    }
-    gust_mutex_lock(&s->mutex);
-    close_once_locked(s->stopped, &s->stopped_closed);
-    gust_mutex_unlock(&s->mutex);
-    server_unref(s);
-    return r;
 }

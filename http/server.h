@@ -1,5 +1,5 @@
-/* A server.  server.c accepts and shuts down, stats.c counts, clients.c bounds what one
- * client has. */
+/* A server.  server.c accepts, shutdown.c ends it, stats.c counts, clients.c bounds what
+ * one client has. */
 #ifndef GUST_HTTP_SERVER_INTERNAL_H
 #define GUST_HTTP_SERVER_INTERNAL_H
 
@@ -66,6 +66,13 @@ static inline struct http_conn_extra *extra_of(struct http_conn *hc)
 {
     return (struct http_conn_extra *)(hc + 1);
 }
+
+void gust__http_server_ref(gust_http_server *s);
+void gust__http_server_unref(gust_http_server *s);
+
+/* Tells a shutdown that waits if the last connection and the last serve call are gone.
+ * Under the mutex. */
+void gust__http_check_drained_locked(gust_http_server *s);
 
 /* Counts what has gone wrong, and calls the hook.  `conn` may be NULL. */
 void gust__http_report(gust_http_server *s, gust_conn *conn, gust_http_error_info error);

@@ -145,6 +145,46 @@ gust_span gust__http_trim(const char *p, size_t n)
     return (gust_span){p, n};
 }
 
+/* Up to a comma that stands in no quoted string (RFC 9110, 5.6.4). */
+static size_t element_len(gust_span list)
+{
+    bool quoted = false;
+    size_t i = 0;
+
+    for (; i < list.len && (quoted || list.data[i] != ','); i++) {
+        if (list.data[i] == '"')
+            quoted = !quoted;
+        else if (quoted && list.data[i] == '\\' && i + 1 < list.len)
+            i++;
+    }
+    return i;
+}
+
+bool gust__http_list_next(gust_span *list, gust_span *ret_element)
+{
+    while (list->len > 0) {
+        size_t len = element_len(*list);
+        gust_span element = gust__http_trim(list->data, len);
+        len += len < list->len; /* the comma */
+        *list = (gust_span){list->data + len, list->len - len};
+        if (element.len > 0) {
+            *ret_element = element;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool gust__http_list_has(gust_span list, const char *name, size_t len)
+{
+    gust_span element;
+
+    while (gust__http_list_next(&list, &element))
+        if (gust__http_same_name(element, name, len))
+            return true;
+    return false;
+}
+
 /* True if some byte of the word may be a control byte or DEL: a borrow can make
  * it say so wrongly, never the other way round. */
 static bool word_has_control(uint64_t word)

@@ -69,6 +69,14 @@ bool gust__http_field_frames(gust_span name);
 /* The bytes without the spaces and tabs around them. */
 gust_span gust__http_trim(const char *p, size_t n);
 
+/* Takes the next element off the start of a comma-separated list, without the white space
+ * around it.  Empty ones are passed over (RFC 9110, 5.6.1), and a comma in a quoted string
+ * separates nothing.  False if none is left. */
+bool gust__http_list_next(gust_span *list, gust_span *ret_element);
+
+/* Is the name, of any case, an element of the list? */
+bool gust__http_list_has(gust_span list, const char *name, size_t len);
+
 /* Splits a field line (without its line end) into name and trimmed value.
  * False if it is malformed: an empty name or one with a byte that is no token
  * (a space before the colon, a folded line), a control byte in the value. */

@@ -25,6 +25,8 @@ static int next_byte(gust_http_escaping escaping, gust_span text, size_t *at)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+/* Stricter than gust__http_percent_decode: the text is from anywhere, so it is checked, and
+ * becomes a string, which a NUL in a path would end early. */
 ssize_t gust_http_unescape(gust_http_escaping escaping, gust_span text, char *buf, size_t size)
 {
     size_t at = 0;

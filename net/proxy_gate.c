@@ -67,45 +67,14 @@ static void count(gust__proxy_gate *gate, conn_fate fate)
 
 /* --- Who may send a header ----------------------------------------------- */
 
-/* The bytes of an address without its port; IPv4 in IPv6's clothes is IPv4. */
-static const unsigned char *host_of(const gust_addr *addr, int *ret_bits)
-{
-    if (addr->any.sa_family == AF_INET) {
-        *ret_bits = 32;
-        return (const unsigned char *)&addr->v4.sin_addr;
-    }
-    const unsigned char *host = addr->v6.sin6_addr.s6_addr;
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&addr->v6.sin6_addr);
-    *ret_bits = mapped ? 32 : 128;
-    return mapped ? host + 12 : host;
-}
-
-static bool is_ip(const gust_addr *addr)
-{
-    return addr->len > 0 && (addr->any.sa_family == AF_INET || addr->any.sa_family == AF_INET6);
-}
-
-static bool prefix_has(const gust_proxy_prefix *prefix, const gust_addr *addr)
-{
-    int bits, prefix_bits;
-    const unsigned char *host = host_of(addr, &bits);
-    const unsigned char *with = host_of(&prefix->addr, &prefix_bits);
-    const int whole = prefix->bits / 8, rest = prefix->bits % 8;
-    if (bits != prefix_bits || memcmp(host, with, (size_t)whole) != 0)
-        return false;
-    return rest == 0 || (host[whole] ^ with[whole]) >> (8 - rest) == 0;
-}
-
 static bool is_allowed(const gust__proxy_gate *gate, const gust_conn *c)
 {
     gust_addr peer;
     if (!gate->options.allow)
         return true;
     gust_conn_peer_addr(c, &peer);
-    if (!is_ip(&peer))
-        return false;
     for (size_t i = 0; i < gate->options.allow_count; i++)
-        if (prefix_has(&gate->options.allow[i], &peer))
+        if (gust_proxy_prefix_has(&gate->options.allow[i], &peer))
             return true;
     return false;
 }
@@ -269,18 +238,18 @@ int gust__proxy_gate_accept(gust__proxy_gate *gate, gust_time deadline, gust_con
 
 /* --- Life ---------------------------------------------------------------- */
 
+/* No client of a TCP listener comes by a Unix socket. */
+static bool may_allow(const gust_proxy_prefix *prefix)
+{
+    return prefix->addr.any.sa_family != AF_UNIX && gust_proxy_prefix_valid(prefix);
+}
+
 static int copy_options(gust__proxy_gate *gate, const gust_proxy_options *options)
 {
     const size_t n = options->allow ? options->allow_count : 0;
-    for (size_t i = 0; i < n; i++) {
-        int bits;
-        const gust_proxy_prefix *prefix = &options->allow[i];
-        if (!is_ip(&prefix->addr))
+    for (size_t i = 0; i < n; i++)
+        if (!may_allow(&options->allow[i]))
             return -EINVAL;
-        (void)host_of(&prefix->addr, &bits);
-        if (prefix->bits < 0 || prefix->bits > bits)
-            return -EINVAL;
-    }
     if (options->header_timeout_ns < 0)
         return -EINVAL;
     gate->options = *options;

@@ -12,7 +12,7 @@
 #include "http/compress/encoder.h"
 #include "http/filter.h"
 #include "http/media_type.h"
-#include "http/syntax.h"
+#include "http/params.h"
 
 /* How many bytes are compressed before others may run. */
 #define PIECE_MAX ((size_t)65536)
@@ -36,16 +36,10 @@ static bool fields_name(const gust_http_response *res, const char *name, const c
     gust_http_field field;
     size_t cursor = 0;
 
-    while (gust__http_fields_next(fields.data, fields.len, &cursor, &field)) {
-        while (gust__http_equals(field.name, name) && field.value.len > 0) {
-            const char *comma = memchr(field.value.data, ',', field.value.len);
-            size_t len = comma ? (size_t)(comma - field.value.data) : field.value.len;
-            if (gust__http_equals(gust__http_trim(field.value.data, len), lower))
-                return true;
-            len += comma ? 1 : 0;
-            field.value = (gust_span){field.value.data + len, field.value.len - len};
-        }
-    }
+    while (gust__http_fields_next(fields.data, fields.len, &cursor, &field))
+        if (gust__http_equals(field.name, name) &&
+            gust__http_list_has(field.value, lower, strlen(lower)))
+            return true;
     return false;
 }
 
@@ -59,12 +53,11 @@ static bool same_type(gust_span type, const char *wanted)
 
 static bool type_wanted(const gust_http_compress *c, gust_span type)
 {
-    const char *semicolon = memchr(type.data, ';', type.len);
+    size_t cursor;
 
     if (c->options.type_count == 0)
         return gust__http_type_compresses(type);
-    if (semicolon)
-        type = gust__http_trim(type.data, (size_t)(semicolon - type.data));
+    type = gust__http_params_main(type, &cursor);
     for (size_t i = 0; i < c->options.type_count; i++)
         if (same_type(type, c->options.types[i]))
             return true;

@@ -3,7 +3,9 @@
 #include "tests/net/net_test.h"
 
 #include <gust/chan.h>
+#include <gust/http_hijack.h>
 #include <gust/http_operations.h>
+#include <gust/http_reply.h>
 #include <gust/http_router.h>
 #include <gust/panic.h>
 
@@ -31,15 +33,30 @@ static void leave(gust_http_request *req, gust_http_response *res, void *arg)
     gust_goexit();
 }
 
+/* `arg` is the protocol to go on with; NULL: none that HTTP knows of. */
+static void take(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_conn *conn;
+
+    if (arg)
+        CHECK_EQ(gust_http_upgrade(req, res, arg, &conn), 0);
+    else
+        CHECK_EQ(gust_http_hijack(req, res, &conn), 0);
+    CHECK_EQ(gust_http_response_status(res), arg ? 101 : 0);
+    CHECK_EQ(gust_conn_close(conn, gust_after(SITE_WAIT_NS)), 0);
+}
+
 static gust_http_router *make_router(void)
 {
-    static char hello[] = "hello", bug[] = "a bug";
+    static char hello[] = "hello", bug[] = "a bug", echo[] = "echo";
     gust_http_router *router;
 
     CHECK_EQ(gust_http_router_new(&router), 0);
     CHECK_EQ(gust_http_router_handle(router, "/hello/{x}", answer, hello), 0);
     CHECK_EQ(gust_http_router_handle(router, "/panic", panic, bug), 0);
     CHECK_EQ(gust_http_router_handle(router, "/leave", leave, NULL), 0);
+    CHECK_EQ(gust_http_router_handle(router, "/take", take, NULL), 0);
+    CHECK_EQ(gust_http_router_handle(router, "/upgrade", take, echo), 0);
     return router;
 }
 
@@ -62,6 +79,8 @@ static const char *const requests[] = {
     "POST /hello/4 HTTP/1.0\r\nContent-Length: 1000\r\n\r\n",
     "GET /panic HTTP/1.0\r\n\r\n",
     "GET /leave HTTP/1.0\r\n\r\n",
+    "GET /take HTTP/1.0\r\n\r\n",
+    "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -75,7 +94,24 @@ static const char expected_lines[] =
     "127.0.0.1 - - [] \"\\x16\\x03\\x01\" 400 0 \"-\" \"-\"\n"
     "127.0.0.1 - - [] \"POST /hello/4 HTTP/1.0\" 413 18 \"-\" \"-\"\n"
     "127.0.0.1 - - [] \"GET /panic HTTP/1.0\" 500 22 \"-\" \"-\"\n"
-    "127.0.0.1 - - [] \"GET /leave HTTP/1.0\" 0 0 \"-\" \"-\"\n";
+    "127.0.0.1 - - [] \"GET /leave HTTP/1.0\" 0 0 \"-\" \"-\"\n"
+    "127.0.0.1 - - [] \"GET /take HTTP/1.0\" 0 0 \"-\" \"-\"\n"
+    "127.0.0.1 - - [] \"GET /upgrade HTTP/1.1\" 101 0 \"-\" \"-\"\n";
+
+/* A connection that was taken is closed before its request is counted. */
+static void await_all_counted(const struct site *site, gust_http_server_stats *ret_stats)
+{
+    gust_time until = gust_after(SITE_WAIT_NS);
+    uint64_t counted;
+
+    do {
+        gust_http_server_stats_read(site->server, ret_stats);
+        counted = 0;
+        for (size_t i = 0; i < 6; i++)
+            counted += ret_stats->responses[i];
+        gust_yield();
+    } while (counted < REQUESTS && gust_now() < until);
+}
 
 /* One that is cut off may be seen as a reset. */
 static void ask_and_forget(const struct site *site, const char *request)
@@ -105,14 +141,15 @@ static int log_all(void *arg)
         ask_and_forget(&site, requests[i]);
         lines_await(&lines, i + 1);
     }
-    gust_http_server_stats_read(site.server, &stats);
+    await_all_counted(&site, &stats);
     site_stop(&site);
     lines_close(&lines);
     lines_drop_times(&lines);
     if (strcmp(lines.text, expected_lines) != 0)
         gust_panic("got\n%s", lines.text);
     CHECK_EQ(stats.accepted, REQUESTS);
-    CHECK_EQ(stats.responses[0], 1);
+    CHECK_EQ(stats.responses[0], 2);
+    CHECK_EQ(stats.responses[1], 1);
     CHECK_EQ(stats.responses[2], 2);
     CHECK_EQ(stats.responses[4], 4);
     CHECK_EQ(stats.responses[5], 2);

@@ -79,3 +79,62 @@ Test(syntax, lines_end_in_crlf)
     cr_assert_eq(count, 1);
     cr_assert_eq(lines_of("a\n", &count), LINE_BAD);
 }
+
+/* Its elements, each behind a '|'.  The list lies against an unreadable page. */
+static const char *elements_of(struct guard *g, const char *text, char ret_elements[64])
+{
+    gust_span list = {guard_put(g, text, strlen(text)), strlen(text)};
+    gust_span element;
+    size_t at = 0;
+
+    while (gust__http_list_next(&list, &element)) {
+        ret_elements[at++] = '|';
+        memcpy(ret_elements + at, element.data, element.len);
+        at += element.len;
+    }
+    ret_elements[at] = '\0';
+    return ret_elements;
+}
+
+Test(syntax, elements_of_a_list_are_between_commas)
+{
+    static const struct {
+        const char *list, *elements;
+    } cases[] = {
+        {"", ""},
+        {" ", ""},
+        {",", ""},
+        {" ,\t, ,", ""},
+        {"a", "|a"},
+        {"a,b", "|a|b"},
+        {"\ta b ,, c\t,", "|a b|c"},
+        {"a=\"b,c\",d", "|a=\"b,c\"|d"},
+        {"a=\"b\\\",c\",d", "|a=\"b\\\",c\"|d"},
+        {"a=\"b\\\\\",d", "|a=\"b\\\\\"|d"},
+        {"a\\,b", "|a\\|b"},
+        {"\"a,b", "|\"a,b"},
+        {"\"a\\", "|\"a\\"},
+        {"\"", "|\""},
+    };
+    struct guard g = guard_new(64);
+    char elements[64];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_assert_str_eq(elements_of(&g, cases[i].list, elements), cases[i].elements);
+    guard_free(&g);
+}
+
+static bool list_has(const char *list, const char *name)
+{
+    return gust__http_list_has((gust_span){list, strlen(list)}, name, strlen(name));
+}
+
+Test(syntax, a_list_has_whole_elements_of_any_case)
+{
+    cr_assert(list_has("keep-alive, Upgrade", "upgrade"));
+    cr_assert(list_has("upgrade", "Upgrade"));
+    cr_assert_not(list_has("upgrades, up", "upgrade"));
+    cr_assert_not(list_has("private=\"a, no-transform\"", "no-transform"));
+    cr_assert_not(list_has("", "a"));
+    cr_assert_not(list_has(",,", ""));
+}

@@ -353,6 +353,7 @@ NetTest(proxy, nonsense_is_refused)
     gust_proxy_prefix bad[] = {prefix_of("10.0.0.0:0", 33),
                                prefix_of("10.0.0.0:0", -1),
                                prefix_of("[::]:0", 129),
+                               prefix_of("unix:/a", 0),
                                {.bits = 0}};
     gust_addr addr = addr_of("127.0.0.1:0");
     gust_listener *l = NULL;

@@ -25,8 +25,9 @@ extern "C" {
 
 typedef struct gust_http_log gust_http_log;
 
-/* A request that got no response, because its handler ended the goroutine, has status 0.
- * The duration is from the end of the header to the end of the handler. */
+/* A request that got no response, because its handler ended the goroutine or hijacked the
+ * connection, has status 0; an upgrade has 101.  The duration is from the
+ * end of the header to the end of the handler. */
 typedef enum gust_http_log_format {
     /* ADDRESS - USER [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT", as nginx and Apache
      * write it; "-" for what is not there.  In quotes, and in USER, the quote, the

@@ -63,7 +63,8 @@ typedef struct gust_http_server_stats {
     size_t conns_closing;
 
     /* Final responses by the first digit of the status, those that were cut off too.  [0]:
-     * requests that got none.  A request at work is not counted yet. */
+     * requests that got none, such as those whose connection was hijacked; [1]: upgrades.
+     * A request at work is not counted yet. */
     uint64_t responses[6];
 
     uint64_t errors[GUST_HTTP_ERROR_KINDS];

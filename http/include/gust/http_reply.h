@@ -79,7 +79,8 @@ int gust_http_header_remove(gust_http_response *res, const char *name);
  * Content-Length and Connection, which it writes.  Valid until the response is changed. */
 gust_span gust_http_response_header(const gust_http_response *res, const char *name);
 
-/* The status as it was set, 200 at first. */
+/* The status as it was set, 200 at first; of a connection that was taken 101 if it was by
+ * an upgrade, else 0. */
 int gust_http_response_status(const gust_http_response *res);
 
 /* How many bytes of body the handler has written; for HEAD too, where none are sent. */

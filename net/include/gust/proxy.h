@@ -42,19 +42,28 @@ typedef enum gust_proxy_mode {
 } gust_proxy_mode;
 
 /* Addresses that share the first `bits` with `addr`; its port does not matter.  IPv4
- * also stands for the same address in IPv6's clothes (::ffff:1.2.3.4). */
+ * also stands for the same address in IPv6's clothes (::ffff:1.2.3.4).  A Unix address
+ * stands for whoever comes by a Unix socket: a client there seldom has a name. */
 typedef struct gust_proxy_prefix {
     gust_addr addr;
-    int bits; /* 0 to 32 or 128 */
+    int bits; /* 0 to 32 or 128; of a Unix address it does not count */
 } gust_proxy_prefix;
+
+/* False for bits that the address does not have, and for no address at all.  Pure. */
+bool gust_proxy_prefix_valid(const gust_proxy_prefix *prefix);
+
+/* Is the address one of them?  False for one of no known family, as when len is 0.  The
+ * prefix must be valid.  Pure. */
+bool gust_proxy_prefix_has(const gust_proxy_prefix *prefix, const gust_addr *addr);
 
 /* Zeroes are the defaults. */
 typedef struct gust_proxy_options {
     gust_proxy_mode mode;
     int64_t header_timeout_ns;      /* 0: 5 s */
-    const gust_proxy_prefix *allow; /* who may send a header; NULL: everybody.  From others
-                                       nothing is read: optional hands their connections out
-                                       as they are, required closes them.  Copied */
+    const gust_proxy_prefix *allow; /* who may send a header, by no Unix address; NULL:
+                                       everybody.  From others nothing is read: optional
+                                       hands their connections out as they are, required
+                                       closes them.  Copied */
     size_t allow_count;
 } gust_proxy_options;
 
