@@ -34,19 +34,23 @@ static size_t segment_len(const char *p, size_t n)
     return slash ? (size_t)(slash - p) : n;
 }
 
+/* Is p[0..n), what follows a slash, a segment that cleaning would take away? */
+static bool is_unclean_segment(const char *p, size_t n)
+{
+    if (n == 0 || (p[0] != '/' && p[0] != '.' && p[0] != '%'))
+        return false;
+    return p[0] == '/' || count_dots(p, segment_len(p, n)) > 0;
+}
+
 enum path_form gust__http_path_form(gust_span path)
 {
-    const char *p = path.data;
     enum path_form form = PATH_CLEAN;
-    char before = 0;
 
-    /* A segment that is unclean is empty or begins with a dot, plain or not. */
-    for (size_t i = 0; i < path.len; before = p[i++]) {
-        if (p[i] == '%' && !is_encoded(p + i, path.len - i))
+    for (size_t i = 0; i < path.len; i++) {
+        const char *p = path.data + i;
+        if (*p == '%' && !is_encoded(p, path.len - i))
             return PATH_MALFORMED;
-        if (before != '/' || (p[i] != '/' && p[i] != '.' && p[i] != '%'))
-            continue;
-        if (p[i] == '/' || count_dots(p + i, segment_len(p + i, path.len - i)) > 0)
+        if (*p == '/' && is_unclean_segment(p + 1, path.len - i - 1))
             form = PATH_UNCLEAN;
     }
     return form;

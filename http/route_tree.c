@@ -253,10 +253,12 @@ static const struct http_route *descend(struct walk *w, const struct route_node 
 
 static const struct route_node *find_host(const struct route_tree *tree, gust_span host)
 {
-    gust_span name = gust__http_host_name(host);
     char lower[GUST_HTTP_PATTERN_HOST_MAX];
 
-    if (tree->hosts.count == 0 || name.len > sizeof(lower))
+    if (tree->hosts.count == 0)
+        return NULL;
+    gust_span name = gust__http_host_name(host);
+    if (name.len > sizeof(lower))
         return NULL;
     gust__http_lower(name, lower);
     struct segment s = segment_of_name((gust_span){lower, name.len});

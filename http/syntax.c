@@ -195,17 +195,26 @@ static bool word_has_control(uint64_t word)
     return (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & (ones * 0x80);
 }
 
+static bool word_is_valid(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return !word_has_control(word) || chars_prefix(p, sizeof(word), CH_VALUE) == sizeof(word);
+}
+
+/* Most of a header is values, so they are looked at eight bytes at a time; the last eight
+ * may have been looked at before. */
 bool gust__http_value_valid(gust_span s)
 {
-    size_t at = 0;
+    const size_t width = sizeof(uint64_t);
 
-    /* Most of a header is values, so they are looked at eight bytes at a time. */
-    for (uint64_t word; s.len - at >= sizeof(word); at += sizeof(word)) {
-        memcpy(&word, s.data + at, sizeof(word));
-        if (word_has_control(word) && chars_prefix(s.data + at, sizeof(word), CH_VALUE) < 8)
+    if (s.len < width)
+        return chars_prefix(s.data, s.len, CH_VALUE) == s.len;
+    for (size_t at = 0; at + width < s.len; at += width)
+        if (!word_is_valid(s.data + at))
             return false;
-    }
-    return chars_prefix(s.data + at, s.len - at, CH_VALUE) == s.len - at;
+    return word_is_valid(s.data + s.len - width);
 }
 
 bool gust__http_field_split(const char *line, size_t len, gust_http_field *ret_field)
