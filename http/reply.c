@@ -217,6 +217,7 @@ static ssize_t format_error(void)
 }
 
 /* The text is known to have `len` bytes. */
+GUST_PRINTF(3, 0)
 static ssize_t print_long(gust_http_response *res, size_t len, const char *format, va_list args)
 {
     char *text = gust__malloc(len + 1);
