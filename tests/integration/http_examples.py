@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives the HTTP examples json_api and events as a stranger would, and looks at what
+"""Drives the HTTP examples hello, json_api and events as a stranger would, and looks at what
 all of them say of a wrong command line.
 
     http_examples.py BUILD_DIR
@@ -106,6 +106,26 @@ class Common(unittest.TestCase):
         for source in (ROOT / "examples").glob("*.c"):
             if source.name != "http_echo.c":  # for tests and benchmarks
                 self.assertLess(len(source.read_text().splitlines()), 100, source)
+
+
+class Hello(unittest.TestCase):
+    def test_it_says_hello(self):
+        line = re.compile(r"hello: http://127\.0\.0\.1:(\d+)\n")
+        with Program([os.path.join(EXAMPLES, "hello"), "127.0.0.1:0"], line) as server:
+            address = ("127.0.0.1", int(server.match[1]))
+            with contextlib.closing(http.client.HTTPConnection(*address, timeout=WAIT_S)) as client:
+                for path in ("/", "/any"):
+                    client.request("GET", path)
+                    response = client.getresponse()
+                    self.assertEqual((response.status, response.read()), (200, b"Hello, World!\n"))
+            taken = run("hello", "127.0.0.1:%d" % address[1])
+            self.assertEqual(taken.returncode, 1)
+            self.assertIn("cannot listen on 127.0.0.1:%d\n" % address[1], taken.stderr)
+            self.assertEqual(server.finish(signal.SIGTERM, WAIT_S), (-signal.SIGTERM, ""))
+
+    def test_it_is_very_short(self):
+        lines = (ROOT / "examples" / "hello.c").read_text().splitlines()
+        self.assertLess(len(lines), 30)
 
 
 class JsonApi(unittest.TestCase):
