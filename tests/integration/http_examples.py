@@ -7,12 +7,10 @@ all of them say of a wrong command line.
 GUST_NETPOLL, GUST_MAXPROCS and the like pass through to the examples.
 """
 
-import contextlib
 import http.client
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -21,38 +19,23 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "harness"))
 
-from program import Program  # pylint: disable=wrong-import-position
+from example import Example  # pylint: disable=wrong-import-position
 
-EXAMPLES = ""
-WAIT_S = 30  # bounds every wait; nothing takes that long unless it hangs
+BUILD = ""
+WAIT_S = Example.WAIT_S
 
 
-class Server(Program):
-    """An example on a port that the kernel picked."""
-
+class Server(Example):
     def __init__(self, name):
-        line = re.compile(name + r": http://(127\.0\.0\.1):(\d+)\n")
-        command = [os.path.join(EXAMPLES, name), "--listen", "127.0.0.1:0"]
-        super().__init__(command, line, leaks=True)
-        self.address = (self.match[1], int(self.match[2]))
-
-    def client(self):
-        return contextlib.closing(http.client.HTTPConnection(*self.address, timeout=WAIT_S))
+        super().__init__(BUILD, name)
 
     def ask(self, method, path, body=None, content_type=None):
-        headers = {"Content-Type": content_type} if content_type else {}
-        with self.client() as client:
-            client.request(method, path, body=body, headers=headers)
-            response = client.getresponse()
-            return response, response.read()
-
-    def stop(self):
-        """Returns the exit status and what was said meanwhile."""
-        return self.finish(signal.SIGTERM, WAIT_S)
+        return super().ask(method, path, body,
+                           {"Content-Type": content_type} if content_type else {})
 
 
 def run(name, *args):
-    return subprocess.run([os.path.join(EXAMPLES, name), *args], capture_output=True, text=True,
+    return subprocess.run([os.path.join(BUILD, "examples", name), *args], capture_output=True, text=True,
                           timeout=WAIT_S, check=False)
 
 
@@ -110,18 +93,15 @@ class Common(unittest.TestCase):
 
 class Hello(unittest.TestCase):
     def test_it_says_hello(self):
-        line = re.compile(r"hello: http://127\.0\.0\.1:(\d+)\n")
-        with Program([os.path.join(EXAMPLES, "hello"), "127.0.0.1:0"], line) as server:
-            address = ("127.0.0.1", int(server.match[1]))
-            with contextlib.closing(http.client.HTTPConnection(*address, timeout=WAIT_S)) as client:
-                for path in ("/", "/any"):
-                    client.request("GET", path)
-                    response = client.getresponse()
-                    self.assertEqual((response.status, response.read()), (200, b"Hello, World!\n"))
-            taken = run("hello", "127.0.0.1:%d" % address[1])
+        with Server("hello") as server:
+            for path in ("/", "/any"):
+                response, body = server.ask("GET", path)
+                self.assertEqual((response.status, body), (200, b"Hello, World!\n"))
+            address = "127.0.0.1:%d" % server.address[1]
+            taken = run("hello", address)
             self.assertEqual(taken.returncode, 1)
-            self.assertIn("cannot listen on 127.0.0.1:%d\n" % address[1], taken.stderr)
-            self.assertEqual(server.finish(signal.SIGTERM, WAIT_S), (-signal.SIGTERM, ""))
+            self.assertIn(f"cannot listen on {address}\n", taken.stderr)
+            self.assertEqual(server.stop(), (-signal.SIGTERM, ""))
 
     def test_it_is_very_short(self):
         lines = (ROOT / "examples" / "hello.c").read_text().splitlines()
@@ -241,10 +221,10 @@ class Events(unittest.TestCase):
 
 
 def main():
-    global EXAMPLES
+    global BUILD
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    EXAMPLES = os.path.join(sys.argv.pop(1), "examples")
+    BUILD = sys.argv.pop(1)
     unittest.main()
 
 

@@ -4,11 +4,8 @@
     operations.py BUILD_DIR
 
 GUST_NETPOLL, GUST_MAXPROCS and the like pass through to them."""
-import contextlib
-import http.client
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -20,30 +17,20 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 
-from program import Program  # pylint: disable=wrong-import-position
+from example import Example  # pylint: disable=wrong-import-position
 
 BUILD = ""
-WAIT_S = 60  # bounds every wait; nothing takes that long unless it hangs
-
-LINE = re.compile(r"\w+: http://(127\.0\.0\.1):(\d+)\n")
+WAIT_S = Example.WAIT_S
 
 
-class Server(Program):
-    """An example on a port that the kernel picked."""
-
+class Server(Example):
     def __init__(self, name, *args):
-        super().__init__([os.path.join(BUILD, "examples", name), "--listen", "127.0.0.1:0", *args],
-                         LINE, leaks=True)
-        self.address = (self.match[1], int(self.match[2]))
+        super().__init__(BUILD, name, *args)
 
-    def client(self):
-        return contextlib.closing(http.client.HTTPConnection(*self.address, timeout=WAIT_S))
-
-    def ask(self, path, method="GET", body=None, headers=None):
-        with self.client() as client:
-            client.request(method, path, body=body, headers=headers or {})
-            response = client.getresponse()
-            return response.status, response.read()
+    def ask(self, path, method="GET", body=None):
+        """Status and body."""
+        response, answer = super().ask(method, path, body)
+        return response.status, answer
 
 
 def fails(name, *args):
@@ -99,7 +86,7 @@ class Graceful(unittest.TestCase):
             server.process.send_signal(signal.SIGUSR1)
             await_true(lambda: os.path.exists(self.log))
             self.assertEqual(server.ask("/healthz")[0], 200)
-            self.assertEqual(server.finish(signal.SIGTERM, WAIT_S), (0, ""))
+            self.assertEqual(server.stop(), (0, ""))
         self.assertIn('"GET / HTTP/1.1" 200 ', self.read_log("log.1"))
         self.assertIn('"GET /healthz HTTP/1.1" 200 ', self.read_log())
 
@@ -111,7 +98,7 @@ class Graceful(unittest.TestCase):
     def test_errors_are_said(self):
         with Server("graceful", "--log", self.log) as server:
             self.assertEqual(server.ask("/", "BREW")[0], 501)
-            status, said = server.finish(signal.SIGTERM, WAIT_S)
+            status, said = server.stop()
         self.assertEqual(status, 0)
         self.assertRegex(said, r"^graceful: 127\.0\.0\.1:\d+: unsupported request \n$")
 
@@ -149,7 +136,7 @@ class Upload(unittest.TestCase):
                 self.assertEqual(server.ask("/upload", "POST", b"x")[0], 415)
                 statuses = [server.ask("/upload", "POST", b"x")[0] for _ in range(10)]
                 self.assertEqual(statuses[-1], 429)
-                self.assertEqual(server.finish(signal.SIGTERM, WAIT_S), (0, ""))
+                self.assertEqual(server.stop(), (0, ""))
             saved = sorted(os.listdir(target))
             self.assertEqual(len(saved), 3)
             for name, content in zip(saved, contents):
