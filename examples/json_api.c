@@ -3,7 +3,7 @@
 #include <gust/http_json.h>
 #include <gust/sync.h>
 
-#include "examples/server.h"
+#include "examples/serve.h"
 
 #define NOTE_BYTES_MAX 65536
 
@@ -23,7 +23,6 @@ static const char *id_of(gust_http_request *req, char id[24])
 static void list_notes(gust_http_request *req, gust_http_response *res, void *arg)
 {
     notes *n = arg;
-    (void)req;
     gust_mutex_lock(&n->mutex);
     json_t *all = json_copy(n->by_id); /* notes do not change */
     gust_mutex_unlock(&n->mutex);
@@ -76,15 +75,20 @@ static void delete_note(gust_http_request *req, gust_http_response *res, void *a
         gust_http_json_error(res, 404, "there is no note %s", id);
 }
 
-int main(int argc, char **argv)
+static int serve(void *arg)
 {
-    static const app_route routes[] = {{"GET /notes", list_notes},
-                                       {"POST /notes", add_note},
-                                       {"GET /notes/{id}", show_note},
-                                       {"DELETE /notes/{id}", delete_note},
-                                       {NULL, NULL}};
     notes n = {.by_id = json_object()};
-    int status = app_main(&(app){.name = "json_api", .routes = routes, .arg = &n}, argc, argv);
+    const app_route routes[] = {{"GET /notes", list_notes, &n},
+                                {"POST /notes", add_note, &n},
+                                {"GET /notes/{id}", show_note, &n},
+                                {"DELETE /notes/{id}", delete_note, &n},
+                                {0}};
+    int status = app_serve(&(app){.routes = routes});
     json_decref(n.by_id);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    return app_main(argv, app_options, serve);
 }

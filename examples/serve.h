@@ -1,77 +1,130 @@
-/* What the small HTTP examples have in common: the option --listen ADDR:PORT, those of
- * tls.h, a line that says where they listen, and serving until SIGTERM or SIGINT. */
+/* What the HTTP examples have in common: they listen, say where, and serve until SIGTERM or
+ * SIGINT.  Then requests in flight have ten seconds; a second signal ends the program at
+ * once.  A socket that is passed by LISTEN_FDS (socket activation) goes before --listen. */
 #ifndef GUST_EXAMPLES_SERVE_H
 #define GUST_EXAMPLES_SERVE_H
 
+#include <gust/http_router.h>
+
 #include "examples/tls.h"
 
-#include <gust/http.h>
+#define SHUTDOWN_NS (10 * GUST_SEC)
 
-/* What follows `name` in the command line; `preset` if it is not there. */
-static inline const char *option(char **argv, const char *name, const char *preset)
-{
-    for (char **arg = argv + 1; arg[0] && arg[1]; arg += 2)
-        if (strcmp(arg[0], name) == 0)
-            return arg[1];
-    return preset;
-}
+typedef struct app_route {
+    const char *pattern;
+    gust_http_handler *handler;
+    void *arg;
+} app_route;
 
-/* Called with each signal; true if it is one to stop at. */
-typedef bool on_signal(int signo);
+typedef struct app {
+    gust_http_server_options options;
+    const app_route *routes; /* the last has no pattern; NULL: options.handler takes all */
+    void (*on_usr1)(void);   /* NULL: SIGUSR1 ends the program */
+} app;
 
-struct stopper {
+/* An app that is being served. */
+typedef struct app_run {
+    const app *app;
+    gust_listener *listener;
+    gust_http_router *router;
     gust_http_server *server;
     gust_chan *signals;
-    on_signal *on_signal;
-    gust_time timeout_ns; /* for requests in flight */
-};
+} app_run;
 
-static inline void stop_on_signal(void *arg)
+static gust_addr listen_addr;
+
+#define APP_OPTIONS                                                                               \
+    {"--listen", "ADDR:PORT",                                                                     \
+     "where (127.0.0.1:8080); or unix:/PATH, unix:@NAME; LISTEN_FDS goes before it", option_addr, \
+     &listen_addr},                                                                               \
+        TLS_OPTIONS
+
+/* For examples without options of their own. */
+static const option app_options[] = {APP_OPTIONS, {0}};
+
+static inline void app_obey_signals(void *arg)
 {
-    struct stopper *s = arg;
+    app_run *run = arg;
     int signo;
-    while (gust_chan_recv(s->signals, &signo, GUST_FOREVER) == 1)
-        if (!s->on_signal || s->on_signal(signo))
-            break;
-    gust_signal_notify(NULL, SIGTERM); /* a second one ends it at once */
+    while (gust_chan_recv(run->signals, &signo, GUST_FOREVER) == 1 && signo == SIGUSR1)
+        run->app->on_usr1();
+    gust_signal_notify(NULL, SIGTERM);
     gust_signal_notify(NULL, SIGINT);
-    gust_http_server_shutdown(s->server, gust_after(s->timeout_ns));
+    gust_http_server_shutdown(run->server,
+                              gust_after(run->app->options.lame_duck_ns + SHUTDOWN_NS));
 }
 
-static inline int catch_signals(struct stopper *s, int more)
+static inline int app_catch_signals(app_run *run)
 {
-    int r = gust_chan_new(sizeof(int), 4, &s->signals);
+    int r = gust_chan_new(sizeof(int), 4, &run->signals);
     if (r == 0)
-        r = gust_signal_notify(s->signals, SIGTERM);
+        r = gust_signal_notify(run->signals, SIGTERM);
     if (r == 0)
-        r = gust_signal_notify(s->signals, SIGINT);
-    if (r == 0 && more)
-        r = gust_signal_notify(s->signals, more);
-    return r ? r : gust_go(stop_on_signal, s);
+        r = gust_signal_notify(run->signals, SIGINT);
+    if (r == 0 && run->app->on_usr1)
+        r = gust_signal_notify(run->signals, SIGUSR1);
+    return r ? r : gust_go(app_obey_signals, run);
 }
 
-/* Serves until a signal comes; `more` is another one for on_signal (0: none).  Says what
- * goes wrong.  Releases the server. */
-static inline int serve_until_signal(char **argv, struct stopper *s, int more)
+static inline int app_make_router(app_run *run)
 {
-    char text[GUST_ADDR_TEXT_MAX];
-    const char *listen = option(argv, "--listen", "127.0.0.1:8080");
-    gust_listener *listener = NULL;
-    gust_addr addr;
-    int r;
-    if ((r = gust_addr_parse(listen, &addr)) == 0 && (r = gust_listen(&addr, &listener)) == 0 &&
-        (r = tls_listen(listener)) == 0 && (r = catch_signals(s, more)) == 0) {
-        gust_listener_addr(listener, &addr);
-        dprintf(1, "listening on http%s://%s\n", tls_identity.cert_file ? "s" : "",
-                gust_addr_format(&addr, text));
-        r = gust_http_server_serve(s->server, listener);
-    }
-    if (r < 0)
-        fprintf(stderr, "%s: %s: %s\n", argv[0], listen, strerror(-r));
-    gust_http_server_free(s->server);
-    gust_listener_close(listener);
-    gust_chan_unref(s->signals);
+    int r = gust_http_router_new(&run->router);
+    for (const app_route *route = run->app->routes; r == 0 && route->pattern; route++)
+        r = gust_http_router_handle(run->router, route->pattern, route->handler, route->arg);
+    if (r < 0 && run->router)
+        failed(gust_http_router_error(run->router), r);
     return r;
+}
+
+static inline int app_make_server(app_run *run)
+{
+    gust_http_server_options options = run->app->options;
+    int r = run->app->routes ? app_make_router(run) : 0;
+    if (run->router) {
+        options.handler = gust_http_router_serve;
+        options.arg = run->router;
+    }
+    return r ? r : gust_http_server_new(&options, &run->server);
+}
+
+/* "json_api: http://127.0.0.1:8080" */
+static inline void app_announce(gust_listener *listener)
+{
+    const char *scheme = tls_identity.cert_file ? "https://" : "http://";
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_addr addr;
+    gust_listener_addr(listener, &addr);
+    dprintf(1, "%s: %s%s\n", program_invocation_short_name,
+            addr.any.sa_family == AF_UNIX ? "" : scheme, gust_addr_format(&addr, text));
+}
+
+/* Serves until a signal.  Returns the exit status, and has said what went wrong. */
+static inline int app_serve(const app *a)
+{
+    app_run run = {.app = a, .listener = tls_listen(&listen_addr)};
+    if (!run.listener)
+        return 1; /* it has been said why */
+    int r = app_make_server(&run);
+    if (r == 0)
+        r = app_catch_signals(&run);
+    if (r == 0) {
+        app_announce(run.listener);
+        r = gust_http_server_serve(run.server, run.listener);
+    }
+    gust_http_server_free(run.server);
+    gust_http_router_free(run.router);
+    gust_listener_close(run.listener);
+    gust_chan_unref(run.signals);
+    return r < 0 ? failed("cannot serve", r) : 0;
+}
+
+/* Returns the exit status of a program with these options whose main goroutine is `serve`. */
+static inline int app_main(char **argv, const option *options, int (*serve)(void *arg))
+{
+    gust_addr_parse("127.0.0.1:8080", &listen_addr);
+    options_parse(argv, options);
+    tls_check_options(options);
+    return gust_run(serve, NULL) != 0;
 }
 
 #endif

@@ -1,11 +1,5 @@
 /* Echoes what it is sent, until SIGTERM or SIGINT:
  * tcp_echo [--listen ADDR:PORT|unix:/PATH] [--tls-cert FILE --tls-key FILE] */
-#include <gust/inherit.h>
-#include <gust/runtime.h>
-#include <gust/signal.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "examples/tls.h"
 
 /* Each call blocks this goroutine, never the thread.  What has arrived is sent from
@@ -36,16 +30,15 @@ static void accept_all(void *listener)
 static int serve(void *addr)
 {
     char text[GUST_ADDR_TEXT_MAX];
-    gust_listener *listener = NULL;
+    gust_listener *listener = tls_listen(addr);
     gust_chan *signals = NULL;
     int r, signo;
-    if ((r = gust_listen_activated(addr, &listener)) || (r = tls_listen(listener)) ||
-        (r = gust_chan_new(sizeof signo, 1, &signals)) ||
+    if (!listener)
+        return 1; /* it has been said why */
+    if ((r = gust_chan_new(sizeof signo, 1, &signals)) ||
         (r = gust_signal_notify(signals, SIGTERM)) || (r = gust_signal_notify(signals, SIGINT)) ||
-        (r = gust_go(accept_all, gust_listener_ref(listener)))) {
-        fprintf(stderr, "tcp_echo: %s: %s\n", gust_addr_format(addr, text), strerror(-r));
-        return 1;
-    }
+        (r = gust_go(accept_all, gust_listener_ref(listener))))
+        return failed("cannot serve", r);
     gust_listener_addr(listener, addr);
     dprintf(1, "tcp_echo: listening on %s (%s, %d Ps)\n", gust_addr_format(addr, text),
             gust_netpoll_name(), gust_maxprocs());
@@ -57,13 +50,15 @@ static int serve(void *addr)
 
 int main(int argc, char **argv)
 {
-    gust_addr addr;
-    bool ok = tls_take_args(&argc, argv), given = argc == 3 && strcmp(argv[1], "--listen") == 0;
-    if (ok && (argc == 1 || given) &&
-        gust_addr_parse(given ? argv[2] : "127.0.0.1:7777", &addr) == 0)
-        return gust_run(serve, &addr) != 0;
-    fputs("usage: tcp_echo [--listen ADDR:PORT|unix:/PATH] " TLS_USAGE "\n"
-          "(LISTEN_FDS goes before --listen)\n",
-          stderr);
-    return 2;
+    static gust_addr addr;
+    static const option options[] = {
+        {"--listen", "ADDR:PORT",
+         "where (127.0.0.1:7777); or unix:/PATH, unix:@NAME; LISTEN_FDS goes before it",
+         option_addr, &addr},
+        TLS_OPTIONS,
+        {0}};
+    gust_addr_parse("127.0.0.1:7777", &addr);
+    options_parse(argv, options);
+    tls_check_options(options);
+    return gust_run(serve, &addr) != 0;
 }

@@ -4,48 +4,29 @@
 #define GUST_EXAMPLES_TLS_H
 
 #include <gust/chan.h>
-#include <gust/net.h>
+#include <gust/inherit.h>
 #include <gust/runtime.h>
 #include <gust/signal.h>
 #include <gust/tls.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 
-#define TLS_USAGE "[--tls-cert FILE --tls-key FILE]"
+#include "examples/options.h"
 
 static gust_tls_identity tls_identity;
 
-/* Removes what follows argv[at], and argv[at]; returns what followed. */
-static inline const char *tls_take_arg(int *argc, char **argv, int at)
-{
-    const char *value = argv[at + 1];
-    *argc -= 2;
-    memmove(&argv[at], &argv[at + 2], sizeof *argv * (size_t)(*argc - at + 1));
-    return value;
-}
-
-/* Takes the two arguments out of the command line.  False, and says why, if one is
- * there without the other or without its file. */
-static inline bool tls_take_args(int *argc, char **argv)
-{
-    for (int i = 1; i < *argc;) {
-        bool cert = strcmp(argv[i], "--tls-cert") == 0;
-        if (!cert && strcmp(argv[i], "--tls-key") != 0) {
-            i++;
-        } else if (i + 1 == *argc) {
-            fprintf(stderr, "%s: %s needs a file\n", argv[0], argv[i]);
-            return false;
-        } else {
-            *(cert ? &tls_identity.cert_file : &tls_identity.key_file) =
-                tls_take_arg(argc, argv, i);
-        }
+#define TLS_OPTIONS                                                                           \
+    {"--tls-cert", "FILE", "serve TLS, with this certificate; SIGHUP reads both files again", \
+     option_text, &tls_identity.cert_file},                                                   \
+    {                                                                                         \
+        "--tls-key", "FILE", "its key", option_text, &tls_identity.key_file                   \
     }
-    if (!tls_identity.cert_file == !tls_identity.key_file)
-        return true;
-    fprintf(stderr, "%s: --tls-cert and --tls-key go together: there is no %s\n", argv[0],
-            tls_identity.cert_file ? "--tls-key" : "--tls-cert");
-    return false;
+
+/* After options_parse. */
+static inline void tls_check_options(const option *options)
+{
+    if (!tls_identity.cert_file && tls_identity.key_file)
+        options_refuse(options, "--tls-key", "goes together with", "--tls-cert");
+    if (tls_identity.cert_file && !tls_identity.key_file)
+        options_refuse(options, "--tls-cert", "goes together with", "--tls-key");
 }
 
 static inline void tls_reload_on_hup(void *config)
@@ -60,20 +41,39 @@ static inline void tls_reload_on_hup(void *config)
     gust_tls_config_unref(config);
 }
 
-/* Makes `listener` one for TLS, if the command line said so. */
-static inline int tls_listen(gust_listener *listener)
+/* Makes `listener` one for TLS, if the command line said so.  Returns 0, or the exit status
+ * and has said why. */
+static inline int tls_use(gust_listener *listener)
 {
     const gust_tls_options options = {.identities = &tls_identity, .identity_count = 1};
     gust_tls_config *config;
     if (!tls_identity.cert_file)
         return 0;
-    int r = gust_tls_config_new(&options, &config); /* it has said why not */
-    if (r == 0) {
-        gust_listener_use_tls(listener, config);
-        if ((r = gust_go(tls_reload_on_hup, config)))
-            gust_tls_config_unref(config);
+    if (gust_tls_config_new(&options, &config) < 0)
+        return 1; /* it has said why */
+    gust_listener_use_tls(listener, config);
+    int r = gust_go(tls_reload_on_hup, config);
+    if (r == 0)
+        return 0;
+    gust_tls_config_unref(config);
+    return failed("cannot start", r);
+}
+
+/* The socket that the program was started with (LISTEN_FDS), else one at `addr`; with TLS if
+ * the command line said so.  NULL: it has said why. */
+static inline gust_listener *tls_listen(const gust_addr *addr)
+{
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_listener *listener;
+    int r = gust_listen_activated(addr, &listener);
+    if (r < 0) {
+        failed(gust_addr_format(addr, text), r);
+        return NULL;
     }
-    return r;
+    if (tls_use(listener) == 0)
+        return listener;
+    gust_listener_close(listener);
+    return NULL;
 }
 
 #endif

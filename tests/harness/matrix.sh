@@ -59,6 +59,8 @@ quick=(
     "unit        dev   uring,epoll 2"
     "integration dev   uring,epoll 2"
 )
+# Where tests/integration/clients.py runs: what it looks at does not depend on the rest.
+clients_rows=" dev-uring-2 dev-epoll-2 asan-uring-2 "
 # They ask for io_uring whatever the environment says, and so would be killed.
 asks_for_ring='core/test_(uring_limits|sqpoll|netpoll_choice)$'
 # Seconds one program or script may take.
@@ -186,10 +188,10 @@ count_integration() {
     fi
 }
 
-# The programs of a row.  By their sources: a build folder keeps the programs of
+# The programs of a combination.  By their sources: a build folder keeps the programs of
 # sources that are gone.
 list_programs() {
-    local kind=$1 build=$2 source name
+    local kind=$1 build=$2 poller=$3 procs=$4 source name
     if [[ $kind != integration ]]; then
         for source in tests/*/test_*.c; do
             name=${source%.c}
@@ -199,6 +201,7 @@ list_programs() {
     fi
     for source in tests/integration/*.py tests/integration/*.sh; do
         name=${source##*/}
+        [[ $name != clients.py || $clients_rows == *" $build-$poller-$procs "* ]] || continue
         # Unquoted on the right: a pattern.
         [[ integration/${name%.*} != $pattern ]] || echo "$source"
     done
@@ -223,7 +226,7 @@ run_combination() {
     local programs logs=() began=${EPOCHREALTIME/[.,]/} verdict=ok sum=(0 0 0)
     [[ $kind == unit ]] || label+=" $kind"
     [[ $kind != chaos ]] || label+="=$chaos_seed"
-    mapfile -t programs < <(list_programs "$kind" "$build")
+    mapfile -t programs < <(list_programs "$kind" "$build" "$poller" "$procs")
     ((${#programs[@]})) || return 0
     local refused=""
     [[ $poller != @(uring|sqpoll) ]] || refused=$uring_refused

@@ -28,6 +28,12 @@ def first_example_is_tcp_echo():
     assert len(program.splitlines()) < 70, "tcp_echo.c is no longer under 70 lines"
 
 
+def hello_is_shown():
+    program = read("examples/hello.c")
+    for page in ("README.md", "docs/http.md"):
+        assert program in blocks(read(page), "c"), f"{page} does not show examples/hello.c"
+
+
 HEADERS = "".join(f"#include <{name}>\n" for name in
                   ("gust/http.h", "gust/http_router.h", "stdio.h", "string.h"))
 
@@ -43,6 +49,7 @@ def compile_example(code):
 
 
 def other_examples_compile():
+    hello = read("examples/hello.c")
     for code in blocks(read("README.md"), "c")[1:]:
         compile_example(code)
     for page in ("docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md"):
@@ -50,7 +57,7 @@ def other_examples_compile():
             compile_example(code)
     # A guide goes on from one block to the next.
     for guide in ("docs/http.md", "docs/http-operations.md"):
-        compile_example("".join(blocks(read(guide), "c")))
+        compile_example("".join(code for code in blocks(read(guide), "c") if code != hello))
 
 
 def files_named_exist():
@@ -89,8 +96,8 @@ def environment_is_documented():
 
 
 def main():
-    checks = (first_example_is_tcp_echo, other_examples_compile, files_named_exist,
-              commands_named_exist, environment_is_documented)
+    checks = (first_example_is_tcp_echo, hello_is_shown, other_examples_compile,
+              files_named_exist, commands_named_exist, environment_is_documented)
     for check in checks:
         check()
         print(f"ok {check.__name__}")

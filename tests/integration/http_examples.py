@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
-"""Drives the HTTP examples json_api and events as a stranger would.
+"""Drives the HTTP examples hello, json_api and events as a stranger would, and looks at what
+all of them say of a wrong command line.
 
     http_examples.py BUILD_DIR
 
 GUST_NETPOLL, GUST_MAXPROCS and the like pass through to the examples.
 """
 
-import contextlib
 import http.client
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -20,60 +19,93 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "harness"))
 
-from program import Program  # pylint: disable=wrong-import-position
+from example import Example  # pylint: disable=wrong-import-position
 
-EXAMPLES = ""
-WAIT_S = 30  # bounds every wait; nothing takes that long unless it hangs
+BUILD = ""
+WAIT_S = Example.WAIT_S
 
 
-class Server(Program):
-    """An example on a port that the kernel picked."""
-
+class Server(Example):
     def __init__(self, name):
-        line = re.compile(name + r": http://(127\.0\.0\.1):(\d+)\n")
-        command = [os.path.join(EXAMPLES, name), "--listen", "127.0.0.1:0"]
-        super().__init__(command, line, leaks=True)
-        self.address = (self.match[1], int(self.match[2]))
-
-    def client(self):
-        return contextlib.closing(http.client.HTTPConnection(*self.address, timeout=WAIT_S))
+        super().__init__(BUILD, name)
 
     def ask(self, method, path, body=None, content_type=None):
-        headers = {"Content-Type": content_type} if content_type else {}
-        with self.client() as client:
-            client.request(method, path, body=body, headers=headers)
-            response = client.getresponse()
-            return response, response.read()
+        return super().ask(method, path, body,
+                           {"Content-Type": content_type} if content_type else {})
 
-    def stop(self):
-        """Returns the exit status and what was said meanwhile."""
-        return self.finish(signal.SIGTERM, WAIT_S)
+
+def run(name, *args):
+    return subprocess.run([os.path.join(BUILD, "examples", name), *args], capture_output=True, text=True,
+                          timeout=WAIT_S, check=False)
 
 
 class Common(unittest.TestCase):
+    NAMES = ("json_api", "events", "static_site", "upload", "graceful", "http_echo")
+    NEEDED = {"static_site": ["--root", "."]}
+
     def test_bad_arguments_show_the_usage(self):
-        for name in ("json_api", "events"):
-            for args in (["--listen"], ["--listen", "nonsense"], ["surplus"], ["--tls-cert", "x"]):
+        wrong = {
+            ("--listen",): "--listen needs ADDR:PORT",
+            ("--listen", "nonsense"): "--listen cannot be nonsense",
+            ("--port", "1"): "--port is no option",
+            ("surplus",): "surplus is no option",
+            ("--listen=127.0.0.1:0",): "--listen=127.0.0.1:0 is no option",
+            ("--tls-cert", "x"): "--tls-cert goes together with --tls-key",
+            ("--tls-key", "x"): "--tls-key goes together with --tls-cert",
+        }
+        for name in self.NAMES:
+            for args, said in wrong.items():
                 with self.subTest(name=name, args=args):
-                    result = subprocess.run([os.path.join(EXAMPLES, name), *args],
-                                            capture_output=True, text=True, timeout=WAIT_S,
-                                            check=False)
-                    self.assertEqual(result.returncode, 2)
-                    self.assertIn(f"usage: {name}", result.stderr)
+                    result = run(name, *self.NEEDED.get(name, []), *args)
+                    self.assertEqual((result.returncode, result.stdout), (2, ""))
+                    self.assertTrue(result.stderr.startswith(f"{name}: {said}\nusage: {name}"),
+                                    result.stderr)
+
+    def test_help_is_no_error(self):
+        for name in self.NAMES:
+            with self.subTest(name=name):
+                result = run(name, "--help")
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                self.assertTrue(result.stdout.startswith(f"usage: {name}"), result.stdout)
+                self.assertIn("\n  --tls-cert FILE ", result.stdout)
+
+    def test_what_is_needed_is_asked_for(self):
+        result = run("static_site", "--listen", "127.0.0.1:0")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("static_site: --root is missing\nusage: static_site --root DIRECTORY",
+                      result.stderr)
 
     def test_a_taken_port_is_named(self):
         with Server("events") as server:
             address = "127.0.0.1:%d" % server.address[1]
-            result = subprocess.run([os.path.join(EXAMPLES, "json_api"), "--listen", address],
-                                    capture_output=True, text=True, timeout=WAIT_S, check=False)
-            self.assertEqual(result.returncode, 1)
-            self.assertIn(f"{address}: Address already in use", result.stderr)
+            for name in self.NAMES:
+                with self.subTest(name=name):
+                    result = run(name, *self.NEEDED.get(name, []), "--listen", address)
+                    self.assertEqual((result.returncode, result.stdout, result.stderr),
+                                     (1, "", f"{name}: {address}: Address already in use\n"))
             self.assertEqual(server.stop(), (0, ""))
 
     def test_they_are_short(self):
-        for name in ("json_api", "events"):
-            lines = (ROOT / "examples" / f"{name}.c").read_text().splitlines()
-            self.assertLess(len(lines), 100, name)
+        for source in (ROOT / "examples").glob("*.c"):
+            if source.name != "http_echo.c":  # for tests and benchmarks
+                self.assertLess(len(source.read_text().splitlines()), 100, source)
+
+
+class Hello(unittest.TestCase):
+    def test_it_says_hello(self):
+        with Server("hello") as server:
+            for path in ("/", "/any"):
+                response, body = server.ask("GET", path)
+                self.assertEqual((response.status, body), (200, b"Hello, World!\n"))
+            address = "127.0.0.1:%d" % server.address[1]
+            taken = run("hello", address)
+            self.assertEqual(taken.returncode, 1)
+            self.assertIn(f"cannot listen on {address}\n", taken.stderr)
+            self.assertEqual(server.stop(), (-signal.SIGTERM, ""))
+
+    def test_it_is_very_short(self):
+        lines = (ROOT / "examples" / "hello.c").read_text().splitlines()
+        self.assertLess(len(lines), 30)
 
 
 class JsonApi(unittest.TestCase):
@@ -189,10 +221,10 @@ class Events(unittest.TestCase):
 
 
 def main():
-    global EXAMPLES
+    global BUILD
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    EXAMPLES = os.path.join(sys.argv.pop(1), "examples")
+    BUILD = sys.argv.pop(1)
     unittest.main()
 
 

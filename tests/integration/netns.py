@@ -30,7 +30,7 @@ from program import Program  # pylint: disable=wrong-import-position
 WAIT_S = netns.WAIT_S
 LONG_MS = WAIT_S * 1000
 CHECK_S = 3 * WAIT_S  # bounds what has no bound of its own, as a peer told to wait for ever
-LINE = re.compile(r"\w+: (?:listening on |http://)\S*:(\d+) \(.*\)\n")
+LINE = re.compile(r"\w+: (?:listening on |http://)\S*:(\d+)(?: \(.*\))?\n")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST
 
 PROFILES = (

@@ -4,11 +4,8 @@
     operations.py BUILD_DIR
 
 GUST_NETPOLL, GUST_MAXPROCS and the like pass through to them."""
-import contextlib
-import http.client
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -20,30 +17,28 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 
-from program import Program  # pylint: disable=wrong-import-position
+from example import Example  # pylint: disable=wrong-import-position
 
 BUILD = ""
-WAIT_S = 60  # bounds every wait; nothing takes that long unless it hangs
-
-LINE = re.compile(r"listening on http://(127\.0\.0\.1):(\d+)\n")
+WAIT_S = Example.WAIT_S
 
 
-class Server(Program):
-    """An example on a port that the kernel picked."""
-
+class Server(Example):
     def __init__(self, name, *args):
-        super().__init__([os.path.join(BUILD, "examples", name), "--listen", "127.0.0.1:0", *args],
-                         LINE, leaks=True)
-        self.address = (self.match[1], int(self.match[2]))
+        super().__init__(BUILD, name, *args)
 
-    def client(self):
-        return contextlib.closing(http.client.HTTPConnection(*self.address, timeout=WAIT_S))
+    def ask(self, path, method="GET", body=None):
+        """Status and body."""
+        response, answer = super().ask(method, path, body)
+        return response.status, answer
 
-    def ask(self, path, method="GET", body=None, headers=None):
-        with self.client() as client:
-            client.request(method, path, body=body, headers=headers or {})
-            response = client.getresponse()
-            return response.status, response.read()
+
+def fails(name, *args):
+    """What it says on stderr, when it cannot start."""
+    result = subprocess.run([os.path.join(BUILD, "examples", name), *args], capture_output=True,
+                            text=True, timeout=WAIT_S, check=False)
+    assert (result.returncode, result.stdout) == (1, ""), result
+    return result.stderr
 
 
 def await_true(condition):
@@ -91,7 +86,7 @@ class Graceful(unittest.TestCase):
             server.process.send_signal(signal.SIGUSR1)
             await_true(lambda: os.path.exists(self.log))
             self.assertEqual(server.ask("/healthz")[0], 200)
-            self.assertEqual(server.finish(signal.SIGTERM, WAIT_S), (0, ""))
+            self.assertEqual(server.stop(), (0, ""))
         self.assertIn('"GET / HTTP/1.1" 200 ', self.read_log("log.1"))
         self.assertIn('"GET /healthz HTTP/1.1" 200 ', self.read_log())
 
@@ -103,12 +98,22 @@ class Graceful(unittest.TestCase):
     def test_errors_are_said(self):
         with Server("graceful", "--log", self.log) as server:
             self.assertEqual(server.ask("/", "BREW")[0], 501)
-            status, said = server.finish(signal.SIGTERM, WAIT_S)
+            status, said = server.stop()
         self.assertEqual(status, 0)
         self.assertRegex(said, r"^graceful: 127\.0\.0\.1:\d+: unsupported request \n$")
 
 
+    def test_a_log_that_cannot_be_opened_is_named(self):
+        log = os.path.join(self.dir.name, "none", "log")
+        self.assertEqual(fails("graceful", "--log", log),
+                         f"graceful: {log}: No such file or directory\n")
+
+
 class Upload(unittest.TestCase):
+    def test_a_directory_that_is_not_there_is_named(self):
+        self.assertEqual(fails("upload", "--dir", "/nowhere"),
+                         "upload: /nowhere: No such file or directory\n")
+
     def test_files_are_streamed_to_the_directory(self):
         if not shutil.which("curl"):
             self.skipTest("there is no curl here")
@@ -128,22 +133,15 @@ class Upload(unittest.TestCase):
                 said = subprocess.run(["curl", "-sS", "-m", str(WAIT_S), *form, "-F", "text=x", url],
                                       capture_output=True, check=True).stdout
                 self.assertEqual(said, b"3 files, 3000005 bytes\n")
-                self.assertEqual(server.ask("/upload", "POST", b"x")[0], 400)
+                self.assertEqual(server.ask("/upload", "POST", b"x")[0], 415)
                 statuses = [server.ask("/upload", "POST", b"x")[0] for _ in range(10)]
                 self.assertEqual(statuses[-1], 429)
-                self.assertEqual(server.finish(signal.SIGTERM, WAIT_S), (0, ""))
+                self.assertEqual(server.stop(), (0, ""))
             saved = sorted(os.listdir(target))
             self.assertEqual(len(saved), 3)
             for name, content in zip(saved, contents):
                 with open(os.path.join(target, name), "rb") as file:
                     self.assertEqual(file.read() == content, True)
-
-
-class Sources(unittest.TestCase):
-    def test_examples_are_short(self):
-        examples = pathlib.Path(__file__).resolve().parents[2] / "examples"
-        for name in ("graceful.c", "upload.c"):
-            self.assertLess(len((examples / name).read_text().splitlines()), 100, name)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ TIMEOUT_S = 20
 TCP_ECHO, HTTP_ECHO = "tcp_echo", "http_echo"
 LINE = {
     TCP_ECHO: re.compile(r"tcp_echo: listening on (\S+) \((io_uring|sqpoll|epoll), \d+ Ps\)\n"),
-    HTTP_ECHO: re.compile(r"http_echo: (\S+) \((io_uring|sqpoll|epoll), (1 P|\d+ Ps)\)\n"),
+    HTTP_ECHO: re.compile(r"http_echo: (\S+)\n"),
 }
 
 
