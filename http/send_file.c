@@ -8,11 +8,9 @@
 
 #include <errno.h>
 #include <gust/copy.h>
-#include <gust/runtime.h>
+#include <gust/file.h>
 #include <gust/sync.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "http/filter.h"
 #include "http/response.h"
@@ -26,33 +24,11 @@
 
 /* --- Reading --------------------------------------------------------------------- */
 
-static ssize_t read_blocking(int fd, char *buf, size_t len, off_t at)
-{
-    ssize_t n;
-
-    gust_blocking_begin();
-    do
-        n = pread(fd, buf, len, at);
-    while (n < 0 && errno == EINTR);
-    n = n < 0 ? -errno : n;
-    gust_blocking_end();
-    return n;
-}
-
-/* Without a blocking section if it is in the page cache. */
-static ssize_t read_some(int fd, char *buf, size_t len, off_t at)
-{
-    const struct iovec iov = {buf, len};
-    ssize_t n = preadv2(fd, &iov, 1, at, RWF_NOWAIT);
-
-    return n >= 0 ? n : read_blocking(fd, buf, len, at);
-}
-
 /* All of it: 0, or -ENODATA if the file has ended, and what pread(2) answers. */
 static int read_all(int fd, char *buf, size_t len, uint64_t at)
 {
     for (size_t got = 0; got < len;) {
-        ssize_t n = read_some(fd, buf + got, len - got, (off_t)(at + got));
+        ssize_t n = gust_fd_pread(fd, buf + got, len - got, (int64_t)(at + got));
         if (n <= 0)
             return n < 0 ? (int)n : -ENODATA;
         got += (size_t)n;

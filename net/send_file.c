@@ -22,6 +22,7 @@
 #include "core/inject.h"
 #include "core/netpoll.h"
 #include "net/copy.h"
+#include "net/file.h"
 
 #define PIECE_MAX ((size_t)64 << 10) /* also what a pipe holds in any case */
 #define SPLICE_MAX ((size_t)1 << 20) /* what it holds at most */
@@ -90,25 +91,6 @@ static int send_spliced(gust_conn *dst, struct source *s, uint64_t left, size_t 
 
 /* --- Reading --------------------------------------------------------------- */
 
-static ssize_t read_cached(const struct source *s, size_t len)
-{
-    const struct iovec iov = {.iov_base = s->buf, .iov_len = len};
-    ssize_t n = preadv2(s->fd, &iov, 1, s->at, RWF_NOWAIT);
-    return n < 0 ? -errno : n;
-}
-
-static ssize_t read_blocking(const struct source *s, size_t len)
-{
-    ssize_t n;
-    gust_blocking_begin();
-    do
-        n = pread(s->fd, s->buf, len, s->at);
-    while (n < 0 && errno == EINTR);
-    n = n < 0 ? -errno : n;
-    gust_blocking_end();
-    return n;
-}
-
 /* Returns how much is in the pipe then. */
 static ssize_t splice_in(struct source *s, size_t len)
 {
@@ -128,7 +110,7 @@ static ssize_t splice_in(struct source *s, size_t len)
 static ssize_t read_by_ring(struct source *s, size_t len)
 {
     if (s->pipe.out < 0 && gust__pipe_open(&s->pipe) < 0)
-        return read_blocking(s, len);
+        return gust_fd_pread(s->fd, s->buf, len, s->at);
     ssize_t n = splice_in(s, len);
     for (ssize_t got = 0; got < n;) {
         ssize_t more = read(s->pipe.out, s->buf + got, (size_t)(n - got));
@@ -148,10 +130,10 @@ static bool has_ring(void)
  * was an error that the other way reports as well. */
 static ssize_t read_some(struct source *s, size_t len)
 {
-    ssize_t n = read_cached(s, len);
-    if (n >= 0)
-        return n;
-    return has_ring() && s->deadline != GUST_NOW ? read_by_ring(s, len) : read_blocking(s, len);
+    if (!has_ring() || s->deadline == GUST_NOW)
+        return gust_fd_pread(s->fd, s->buf, len, s->at);
+    ssize_t n = gust__fd_pread_cached(s->fd, s->buf, len, s->at);
+    return n >= 0 ? n : read_by_ring(s, len);
 }
 
 /* --- The call -------------------------------------------------------------- */
