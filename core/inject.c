@@ -34,6 +34,7 @@ static const struct {
     [INJECT_URING_ENTER] = {"uring_enter", 0},
     [INJECT_URING_FILE] = {"uring_file", EINVAL},
     [INJECT_SPLICE] = {"splice", EINVAL},
+    [INJECT_READ_CACHED] = {"read_cached", EAGAIN},
     [INJECT_MEMBARRIER] = {"membarrier", ENOSYS},
     [INJECT_PROCESS_MADVISE] = {"process_madvise", EBADF},
 };

@@ -28,6 +28,7 @@ typedef enum gust__inject_kind {
     INJECT_URING_ENTER,     /* EAGAIN, EBUSY and EINTR in turn */
     INJECT_URING_FILE,      /* a request about a file, as if it were unknown: EINVAL */
     INJECT_SPLICE,          /* EINVAL, but for what a ring does */
+    INJECT_READ_CACHED,     /* a read of what is in the page cache: EAGAIN */
     INJECT_MEMBARRIER,      /* ENOSYS */
     INJECT_PROCESS_MADVISE, /* the trimming of many stacks at once: EBADF */
     INJECT_KINDS,

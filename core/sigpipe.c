@@ -18,8 +18,11 @@ void gust__sigpipe_block(gust__sigpipe *s)
     const sigset_t set = only_sigpipe();
     sigset_t pending;
     pthread_sigmask(SIG_BLOCK, &set, &s->former);
-    sigpending(&pending);
-    s->pending = sigismember(&pending, SIGPIPE);
+    s->pending = sigismember(&s->former, SIGPIPE); /* else it would have come */
+    if (s->pending) {
+        sigpending(&pending);
+        s->pending = sigismember(&pending, SIGPIPE);
+    }
 }
 
 void gust__sigpipe_unblock(const gust__sigpipe *s, bool broken)

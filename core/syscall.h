@@ -15,6 +15,8 @@
 
 #include "core/ctx.h"
 
+/* Each returns what the call does, or a negative errno value. */
+
 #if defined(GUST__ASAN) || defined(GUST__TSAN) || defined(__clang_analyzer__)
 
 static inline ssize_t gust__sys_recv(int fd, void *buf, size_t len, int flags)
@@ -63,8 +65,6 @@ static inline long gust__syscall6(long nr, long a, long b, long c, long d, long 
     return x0;
 #endif
 }
-
-/* Each returns what the call does, or a negative errno value. */
 
 static inline ssize_t gust__sys_recv(int fd, void *buf, size_t len, int flags)
 {

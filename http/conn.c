@@ -265,7 +265,7 @@ static bool enter_idle(struct http_conn *hc)
     return !gust__http_draining(hc);
 }
 
-/* False if a shutdown claimed the connection meanwhile. */
+/* False if somebody claimed the connection meanwhile. */
 static bool leave_idle(struct http_conn *hc)
 {
     uint32_t expected = CONN_IDLE;
@@ -276,9 +276,12 @@ static bool leave_idle(struct http_conn *hc)
  * still the caller's. */
 static enum conn_next park(struct http_conn *hc, int64_t timeout_ns)
 {
+    gust_time until = gust_after(timeout_ns);
+
+    atomic_store_explicit(&hc->idle_since, until - timeout_ns, memory_order_relaxed);
     if (!enter_idle(hc))
         return NEXT_CLOSE;
-    int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, gust_after(timeout_ns));
+    int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, until);
     if (r == 0)
         return NEXT_PARKED;
     return leave_idle(hc) ? NEXT_ABORT : NEXT_CLOSE;
@@ -292,12 +295,14 @@ static bool is_new(const struct http_conn *hc)
 /* What the wait has brought. */
 static enum conn_next unpark(struct http_conn *hc)
 {
+    ssize_t n = gust_conn_view(hc->conn).len;
+
+    /* Idle until a byte of a request is there: a handshake of TLS, or its tickets, are none. */
+    if (n == 0)
+        n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
+                           gust_conn_input_deadline(hc->conn));
     if (!leave_idle(hc))
         return NEXT_CLOSE;
-    if (gust_conn_view(hc->conn).len > 0)
-        return NEXT_REQUEST;
-    ssize_t n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
-                               gust_conn_input_deadline(hc->conn));
     if (n <= 0 && is_new(hc))
         gust__http_report_first(hc, (int)n);
     if (n == 0 || n == -ETIMEDOUT)

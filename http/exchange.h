@@ -29,8 +29,8 @@
 #include <sys/queue.h>
 
 /* Who may end the connection.  Its goroutines move it between IDLE, when it is parked
- * and has none, and BUSY; a shutdown claims an idle connection by IDLE -> CLAIMED and
- * ends its wait, upon which a goroutine comes and closes it.  CLOSING is for those who
+ * and has none, and BUSY; a shutdown, or who needs the room (give_up.c), claims an idle
+ * connection by IDLE -> CLAIMED and ends its wait, upon which a goroutine comes and closes it.  CLOSING is for those who
  * count: its last goroutine is about to end it.  TAKEN: it is the handler's, and not in
  * the list. */
 enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED, CONN_CLOSING, CONN_TAKEN };
@@ -40,8 +40,9 @@ struct http_conn {
     gust_http_server *server; /* counted */
     gust_conn *conn;          /* the goroutine's reference, or the wait's */
     _Atomic uint32_t state;
-    _Atomic uint32_t requests;  /* whose heads were complete; stays at the largest number */
-    LIST_ENTRY(http_conn) link; /* under the server's mutex */
+    _Atomic uint32_t requests;    /* whose heads were complete; stays at the largest number */
+    _Atomic gust_time idle_since; /* of an idle one; written by its goroutine */
+    LIST_ENTRY(http_conn) link;   /* under the server's mutex */
 };
 
 /* By its goroutine. */

@@ -1,18 +1,16 @@
 /* Bodies out of files.
  *
  * What is small, as most files are, is read into the text behind the header, as if a
- * handler had written it.  Of others pieces are read into a buffer of the server's, and the
- * first one leaves together with the header.  What is left of a large one is net's to copy
- * (gust_conn_send_file), unless it has to be chunked or filtered. */
+ * handler had written it.  Of a large one some bytes are, and the rest is net's to copy
+ * (gust_conn_send_file).  What has to be chunked or filtered, or is in between, goes through a
+ * buffer of the server's, piece by piece. */
 #include <gust/http_files.h>
 
 #include <errno.h>
 #include <gust/copy.h>
-#include <gust/runtime.h>
+#include <gust/file.h>
 #include <gust/sync.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "http/filter.h"
 #include "http/response.h"
@@ -22,37 +20,18 @@
 #define STAGED_MAX ((size_t)16384)
 
 /* From here on it is worth net's preparations. */
-#define COPIED_MIN ((uint64_t)256 << 10)
+#define COPIED_MIN ((uint64_t)32 << 10)
+
+/* With most headers this fits into the response's own storage. */
+#define FIRST_LEN ((size_t)512)
 
 /* --- Reading --------------------------------------------------------------------- */
-
-static ssize_t read_blocking(int fd, char *buf, size_t len, off_t at)
-{
-    ssize_t n;
-
-    gust_blocking_begin();
-    do
-        n = pread(fd, buf, len, at);
-    while (n < 0 && errno == EINTR);
-    n = n < 0 ? -errno : n;
-    gust_blocking_end();
-    return n;
-}
-
-/* Without a blocking section if it is in the page cache. */
-static ssize_t read_some(int fd, char *buf, size_t len, off_t at)
-{
-    const struct iovec iov = {buf, len};
-    ssize_t n = preadv2(fd, &iov, 1, at, RWF_NOWAIT);
-
-    return n >= 0 ? n : read_blocking(fd, buf, len, at);
-}
 
 /* All of it: 0, or -ENODATA if the file has ended, and what pread(2) answers. */
 static int read_all(int fd, char *buf, size_t len, uint64_t at)
 {
     for (size_t got = 0; got < len;) {
-        ssize_t n = read_some(fd, buf + got, len - got, (off_t)(at + got));
+        ssize_t n = gust_fd_pread(fd, buf + got, len - got, (int64_t)(at + got));
         if (n <= 0)
             return n < 0 ? (int)n : -ENODATA;
         got += (size_t)n;
@@ -75,12 +54,11 @@ static void advance(gust_http_response *res, struct file_part *f, uint64_t n)
     res->written += n;
 }
 
-/* All of the body, behind the header in the text: nothing has changed if that fails.  Then
- * both are sent. */
-static int send_staged(gust_http_response *res, struct file_part *f)
+/* The first n bytes, behind the header in the text: nothing has changed if that fails.
+ * Then both are sent. */
+static int send_staged(gust_http_response *res, struct file_part *f, size_t n)
 {
     struct http_text *t = &res->text;
-    size_t n = (size_t)f->left;
     int r = gust__http_text_reserve(t, n + 2);
 
     if (r == 0)
@@ -94,29 +72,46 @@ static int send_staged(gust_http_response *res, struct file_part *f)
     return gust__http_commit(res, res->declared && res->written == res->length);
 }
 
-/* In pieces, each with a time of its own. */
+/* One turn: what goes within the time that a piece has.  Returns -ETIMEDOUT only if that
+ * was less than a piece: so a slow client gets it all, and one that has stopped is found
+ * out after two turns at most. */
+static int send_turn(gust_http_response *res, struct file_part *f)
+{
+    uint64_t piece = f->left < GUST_HTTP_WRITE_PIECE_MAX ? f->left : GUST_HTTP_WRITE_PIECE_MAX;
+    gust_time deadline = gust__http_write_deadline(res->hc, (size_t)piece);
+    uint64_t left = f->left, copied;
+    int r = gust_conn_send_file(res->hc->conn, f->fd, f->at, left, deadline, &copied);
+
+    advance(res, f, copied);
+    if (r == 0 && copied < left)
+        return -ENODATA;
+    return r == -ETIMEDOUT && copied >= piece ? 0 : r;
+}
+
 static int send_rest(gust_http_response *res, struct file_part *f)
 {
-    uint64_t copied;
+    bool changed = gust__http_watch_io_begin(res->req->watch);
     int r = 0;
 
-    while (r == 0 && f->left > 0) {
-        size_t n =
-            f->left < GUST_HTTP_WRITE_PIECE_MAX ? (size_t)f->left : GUST_HTTP_WRITE_PIECE_MAX;
-        bool changed = gust__http_watch_io_begin(res->req->watch);
-        r = gust_conn_send_file(res->hc->conn, f->fd, f->at, n,
-                                gust__http_write_deadline(res->hc, n), &copied);
-        gust__http_watch_io_end(res->req->watch, changed);
-        advance(res, f, copied);
-        if (r == 0 && copied < n)
-            r = -ENODATA;
-    }
+    while (r == 0 && f->left > 0)
+        r = send_turn(res, f);
+    gust__http_watch_io_end(res->req->watch, changed);
     return r;
 }
 
 static bool is_copied(const gust_http_response *res, const struct file_part *f)
 {
-    return f->left >= COPIED_MIN && res->framing != FRAMING_CHUNKED && !res->filter_state;
+    return res->committed && f->left >= COPIED_MIN && res->framing != FRAMING_CHUNKED &&
+           !res->filter_state;
+}
+
+/* What goes with the header.  Of a file that is copied it is little: enough to see that the
+ * file can be read while another answer is still possible. */
+static int send_first(gust_http_response *res, struct file_part *f)
+{
+    if (f->left <= STAGED_MAX)
+        return send_staged(res, f, (size_t)f->left);
+    return f->left >= COPIED_MIN + FIRST_LEN ? send_staged(res, f, FIRST_LEN) : 0;
 }
 
 /* Reads the next piece and, if it is the first one, sends the header: an error before that
@@ -143,8 +138,6 @@ static int send_pieces(gust_http_response *res, struct file_part *f, char *buf)
         gust__http_filter_write(res, buf, n);
         advance(res, f, n);
         r = res->error;
-        if (is_copied(res, f))
-            break;
     }
     return r;
 }
@@ -158,7 +151,7 @@ static int send_buffered(gust_http_response *res, struct file_part *f)
         return -ENOMEM;
     int r = send_pieces(res, f, buf);
     gust_pool_put(pool, buf);
-    return r < 0 || f->left == 0 ? r : send_rest(res, f);
+    return r;
 }
 
 /* Nothing is sent of it, or there is nothing: it is counted. */
@@ -185,10 +178,10 @@ int gust__http_send_file(gust_http_response *res, int fd, uint64_t offset, uint6
         return -EINVAL;
     if (len == 0 || !gust__http_sends_body(res))
         return count_only(res, len);
-    if (!res->committed && !first)
-        r = gust__http_commit(res, false);
-    if (r == 0)
-        r = first && len <= STAGED_MAX ? send_staged(res, &f) : send_buffered(res, &f);
+    if (!res->committed)
+        r = first ? send_first(res, &f) : gust__http_commit(res, false);
+    if (r == 0 && f.left > 0)
+        r = is_copied(res, &f) ? send_rest(res, &f) : send_buffered(res, &f);
     /* Once the body has begun there is no way back: it is cut off. */
     if (r < 0 && res->committed && res->error == 0)
         res->error = r;

@@ -5,6 +5,7 @@
  * is accepting on.  A goroutine leaves the list before it drops its gust_conn:
  * so a shutdown that holds the mutex may use every conn in the list. */
 #include "http/server.h"
+#include "http/give_up.h"
 #include "http/log.h"
 
 #include "core/inject.h"
@@ -15,6 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+
+/* At connections_max: how long one that is given up may take before another one is, and how
+ * often it is looked for one. */
+#define GIVEN_UP_NS (100 * GUST_MS)
+#define LOOK_NS (20 * GUST_MS)
 
 /* What is idle of them after a burst. */
 #define BUFFERS_KEPT_PER_P 16
@@ -199,6 +205,8 @@ static void take_off_list(struct http_conn *hc)
     gust_http_server *s = hc->server;
 
     gust_mutex_lock(&s->mutex);
+    if (s->hand == hc)
+        s->hand = LIST_NEXT(hc, link);
     LIST_REMOVE(hc, link);
     s->conn_count--;
     if (s->waiting)
@@ -236,6 +244,7 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
     hc->conn = conn;
     atomic_init(&hc->state, CONN_IDLE);
     atomic_init(&hc->requests, 0);
+    atomic_init(&hc->idle_since, 0);
     if (extra)
         *extra_of(hc) = (struct http_conn_extra){NULL, NULL};
     return hc;
@@ -262,24 +271,37 @@ static int enter_client(gust_http_server *s, struct http_conn *hc)
                                     &extra_of(hc)->client);
 }
 
-/* Waits until there is room for one more connection, or a shutdown has begun. */
+/* Lets others have the mutex. */
+static void report_limit_locked(gust_http_server *s)
+{
+    gust_mutex_unlock(&s->mutex);
+    gust__http_report(s, NULL, (gust_http_error_info){.kind = GUST_HTTP_ERROR_CONNECTION_LIMIT});
+    gust_mutex_lock(&s->mutex);
+}
+
+static int wait_for_leaver_locked(gust_http_server *s, int64_t ns)
+{
+    s->waiting++;
+    int r = gust_cond_wait(&s->room, &s->mutex, gust_after(ns));
+    s->waiting--;
+    return r == -ETIMEDOUT ? 0 : r;
+}
+
+/* Waits until there is room for one more connection, or a shutdown has begun.  Nobody says
+ * when a connection has become idle, as that would cost each request: it is looked for. */
 static int wait_for_room_locked(gust_http_server *s)
 {
     bool told = false;
     int r = 0;
 
     while (r == 0 && s->conn_count >= s->options.connections_max && !atomic_load(&s->draining)) {
-        s->waiting++;
-        if (!told) {
-            told = true;
-            gust_mutex_unlock(&s->mutex);
-            gust__http_report(s, NULL,
-                              (gust_http_error_info){.kind = GUST_HTTP_ERROR_CONNECTION_LIMIT});
-            gust_mutex_lock(&s->mutex);
+        bool given_up = gust__http_give_up_locked(s);
+        if (given_up || told) {
+            r = wait_for_leaver_locked(s, given_up ? GIVEN_UP_NS : LOOK_NS);
         } else {
-            r = gust_cond_wait(&s->room, &s->mutex, GUST_FOREVER);
+            told = true;
+            report_limit_locked(s);
         }
-        s->waiting--;
     }
     return r;
 }

@@ -38,6 +38,7 @@ struct gust_http_server {
 
     gust_mutex mutex;
     LIST_HEAD(, http_conn) conns;
+    struct http_conn *hand; /* where give_up.c goes on; NULL: at the start */
     LIST_HEAD(, serving) listeners;
     unsigned conn_count;
     unsigned waiting; /* serve calls that wait for room */

@@ -3,6 +3,7 @@
  *   serving -- shutdown --> lame, for a while --> draining -- last one gone --> `drained`
  *                                                    \-- deadline: all closed --/   closed
  *                                            then `stopped` is closed: serve returns 0 */
+#include "http/give_up.h"
 #include "http/server.h"
 
 #include <gust/context.h>
@@ -42,11 +43,7 @@ static void end_idle_locked(gust_http_server *s)
     struct http_conn *hc;
 
     LIST_FOREACH(hc, &s->conns, link)
-    {
-        uint32_t expected = CONN_IDLE;
-        if (atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED))
-            gust_conn_set_read_deadline(hc->conn, GUST_NOW);
-    }
+    gust__http_claim_locked(hc);
 }
 
 static void close_all_locked(gust_http_server *s)

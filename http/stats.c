@@ -19,6 +19,7 @@ const char *gust_http_error_name(gust_http_error_kind kind)
     case GUST_HTTP_ERROR_BODY_TIMEOUT: return "body timeout";
     case GUST_HTTP_ERROR_WRITE_TIMEOUT: return "write timeout";
     case GUST_HTTP_ERROR_CONN_REQUESTS: return "requests of a connection";
+    case GUST_HTTP_ERROR_GIVEN_UP: return "idle connection given up";
     case GUST_HTTP_ERROR_MEMORY: return "out of memory";
     case GUST_HTTP_ERROR_PANIC: return "panic";
     case GUST_HTTP_ERROR_KINDS: break;
@@ -26,11 +27,17 @@ const char *gust_http_error_name(gust_http_error_kind kind)
     return "";
 }
 
+/* Nothing has gone wrong. */
+static bool is_event(gust_http_error_kind kind)
+{
+    return kind == GUST_HTTP_ERROR_CONN_REQUESTS || kind == GUST_HTTP_ERROR_GIVEN_UP;
+}
+
 void gust__http_report(gust_http_server *s, gust_conn *conn, gust_http_error_info error)
 {
     /* Relaxed: a count orders nothing. */
     atomic_fetch_add_explicit(&s->errors[error.kind], 1, memory_order_relaxed);
-    if (!s->options.on_error || error.kind == GUST_HTTP_ERROR_CONN_REQUESTS)
+    if (!s->options.on_error || is_event(error.kind))
         return;
     error.remote.len = 0;
     if (conn)

@@ -141,10 +141,11 @@ struct gust_conn {
     int wr_error;     /* of a send; stays */
     /* Not under the lock, and so not in one word with the above, which the compiler
      * reads in one go: the reader's three, and the writer's. */
-    bool drained;     /* the last receive was short: the socket is probably empty */
-    bool filled;      /* the last receive filled its buffer: more is probably there */
-    bool large;       /* what comes is mostly larger than a poller's buffer */
-    uint8_t zerocopy; /* gust__zerocopy */
+    bool drained;            /* the last receive was short: the socket is probably empty */
+    bool filled;             /* the last receive filled its buffer: more is probably there */
+    bool large;              /* what comes is mostly larger than a poller's buffer */
+    uint8_t zerocopy : 4;    /* gust__zerocopy */
+    uint8_t nonblocking : 1; /* the socket is, whatever the backend makes of it */
     gust__conn_park park;
 };
 
@@ -280,6 +281,11 @@ static inline size_t conn_filled(const gust_conn *c)
 {
     return c->wr ? c->wr->filling_len : 0;
 }
+
+/* --- Out of the page cache (conn_pages.c) ----------------------------------------- */
+
+/* Sends what is buffered, if it goes at once.  By the writer. */
+void gust__conn_push_filling_locked(gust_conn *c);
 
 /* --- Watching the peer (conn_watch.c) ---------------------------------------------- */
 

@@ -39,7 +39,7 @@ bool gust__conn_splices(const gust_conn *dst, const gust_conn *src)
 
 /* What says that this pair of descriptors, or this process, may not splice.  If it was
  * something else, copying will meet it again. */
-static int refusal_or(int res)
+int gust__splice_refusal(int res)
 {
     const bool refused = res == -EINVAL || res == -ENOSYS || res == -EPERM || res == -EACCES;
     return refused ? GUST__SPLICE_REFUSED : res;
@@ -57,7 +57,7 @@ int gust__conn_pull(gust_conn *src, const gust__pipe *pipe, size_t len, gust_tim
     if (n < 0)
         return n;
     n = n & (POLLIN | POLLHUP) ? (int)gust__splice(src->fd.fd, pipe->in, len) : 0;
-    return n == 0 || n == -EAGAIN ? GUST__SPLICE_REFUSED : refusal_or(n);
+    return n == 0 || n == -EAGAIN ? GUST__SPLICE_REFUSED : gust__splice_refusal(n);
 }
 
 /* --- Out of a pipe ------------------------------------------------------- */
@@ -129,7 +129,7 @@ int gust__conn_push(gust_conn *dst, const gust__pipe *pipe, size_t len, gust_tim
             return GUST__SPLICE_REFUSED;
         int n = push_once(dst, pipe->out, len - *sent, deadline, &shorts);
         if (n < 0)
-            return refusal_or(n);
+            return gust__splice_refusal(n);
         *sent += (size_t)n;
         /* As in a large write: a past deadline still tries. */
         int refused = *sent < len ? wait_refused(gust_context_current(), deadline) : 0;

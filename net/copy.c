@@ -67,6 +67,8 @@ static int send_all(gust_conn *dst, const gust__piece *piece, gust_time deadline
 {
     if (piece->pipe)
         return gust__conn_push(dst, piece->pipe, piece->len, deadline, sent);
+    if (piece->pages)
+        return gust__conn_push_pages(dst, piece->pages, piece->len, deadline, sent);
     while (*sent < piece->len) {
         gust__op op = {.code = GUST__OP_SEND,
                        .fd = &dst->fd,
@@ -94,7 +96,11 @@ static bool is_harmless(int error)
 /* By the writer. */
 static int send_locked(gust_conn *dst, const gust__piece *piece, gust_time deadline, size_t *sent)
 {
+    if (piece->pages)
+        gust__conn_push_filling_locked(dst);
     int error = dst->closing ? -EBADF : gust__conn_drain_locked(dst, deadline, false);
+    if (!error && gust__conn_limit_passed_locked(dst, SIDE_WRITE))
+        error = -ETIMEDOUT;
     if (!error)
         error = gust__conn_writer_locked(dst);
     if (error)

@@ -30,13 +30,27 @@ int gust__conn_pull(gust_conn *src, const gust__pipe *pipe, size_t len, gust_tim
 int gust__conn_push(gust_conn *dst, const gust__pipe *pipe, size_t len, gust_time deadline,
                     size_t *sent);
 
-/* Of both: nothing is wrong, but these sockets are to be read and written. */
+/* Pages of a file that are in memory. */
+typedef struct gust__pages {
+    int fd;
+    off_t at;
+} gust__pages;
+
+/* The same from there.  0 with less than len: the file has ended. */
+int gust__conn_push_pages(gust_conn *dst, const gust__pages *pages, size_t len, gust_time deadline,
+                          size_t *sent);
+
+/* What an error of a call says: GUST__SPLICE_REFUSED, or the error itself. */
+int gust__splice_refusal(int error);
+
+/* Of all three: nothing is wrong, but these sockets are to be read and written. */
 #define GUST__SPLICE_REFUSED (-EOPNOTSUPP)
 
-/* Bytes in memory, or in a pipe if that is set. */
+/* Bytes in memory, or in a pipe or in pages if that is set. */
 typedef struct gust__piece {
     const char *data;
     const gust__pipe *pipe;
+    const gust__pages *pages;
     size_t len;
 } gust__piece;
 

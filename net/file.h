@@ -45,6 +45,10 @@ struct gust_file {
     gust_waitgroup users; /* calls under way; from none only under lock, unless closing */
 };
 
+/* gust_fd_pread of what is in the page cache; -EAGAIN if it is not, or another error where
+ * the file cannot be read so (fd_pread.c). */
+ssize_t gust__fd_pread_cached(int fd, void *buf, size_t len, int64_t offset);
+
 /* Begins and ends a use; -EBADF if the file is being closed. */
 int gust__file_enter(gust_file *f);
 void gust__file_leave(gust_file *f);

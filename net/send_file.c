@@ -1,15 +1,14 @@
 /* From a file to a connection.
  *
- * What is in the page cache costs no copy if there is much of it: its pages are spliced
- * into a pipe and from there to the socket, as copy.c does between sockets.  Smaller
- * pieces are read without waiting (RWF_NOWAIT): one copy, and no pipe.
+ * What is in the page cache costs no copy if there is much of it: the kernel sends the
+ * pages themselves (conn_pages.c).  Smaller
+ * pieces are read without waiting (RWF_NOWAIT): one copy, and fewer calls.
  * What is not in the cache makes somebody wait for the disk, who must not
  * be a P: with io_uring it is a kernel thread, which splices the pages into a pipe,
  * from where they are read; with epoll it is this thread, without its P.  A blocking
  * section would do for both, but a thread that sleeps on a disk cannot tell the kernel
  * about the ring's other requests which it has submitted. */
 #include <errno.h>
-#include <fcntl.h>
 #include <gust/runtime.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -21,11 +20,13 @@
 #include "core/call.h"
 #include "core/inject.h"
 #include "core/netpoll.h"
+#include "net/conn.h"
 #include "net/copy.h"
+#include "net/file.h"
 
-#define PIECE_MAX ((size_t)64 << 10) /* also what a pipe holds in any case */
-#define SPLICE_MAX ((size_t)1 << 20) /* what it holds at most */
-#define SPLICE_MIN ((size_t)256 << 10)
+#define PIECE_MAX ((size_t)64 << 10)  /* also what a pipe holds in any case */
+#define PAGES_MAX ((size_t)256 << 10) /* at a time, so that others get theirs */
+#define PAGES_MIN ((size_t)32 << 10)  /* less is quicker read */
 
 /* Not in the headers of every libc: Linux 6.5. */
 #ifndef SYS_cachestat
@@ -35,15 +36,17 @@
 struct source {
     int fd;
     off_t at;
+    uint64_t size; /* when it began */
     gust_time deadline;
     gust__pipe pipe;
     char *buf;    /* PIECE_MAX bytes; NULL: not needed yet */
-    bool by_copy; /* only: splicing must not be tried, or was refused */
+    bool by_copy; /* only: anything else must not be tried, or was refused */
 };
 
 /* --- Without a copy ---------------------------------------------------------- */
 
-/* If all of it is there.  Where the kernel cannot say so it is read, which tells. */
+/* If all of it is there.  Where the kernel cannot say so, or not to who may not write the
+ * file, it is read, which tells. */
 static bool is_cached(const struct source *s, size_t len)
 {
     const struct {
@@ -56,58 +59,23 @@ static bool is_cached(const struct source *s, size_t len)
     return stat[0] >= (range.off + len + page - 1) / page - range.off / page;
 }
 
-/* Returns how much is in the pipe then; 0 or an error if the pages cannot be moved. */
-static ssize_t splice_pages(struct source *s, size_t len)
-{
-    off_t at = s->at;
-    if (s->pipe.out < 0 && gust__pipe_open(&s->pipe) < 0)
-        return -EMFILE;
-    if (gust__inject(INJECT_SPLICE))
-        return -errno;
-    ssize_t n = splice(s->fd, &at, s->pipe.in, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    return n < 0 ? -errno : n;
-}
-
 /* Sends some of it without a copy; *ret_sent is 0 if that is not to be, or was refused. */
-static int send_spliced(gust_conn *dst, struct source *s, uint64_t left, size_t *ret_sent)
+static int send_pages(gust_conn *dst, struct source *s, uint64_t left, size_t *ret_sent)
 {
-    const size_t len = left < SPLICE_MAX ? (size_t)left : SPLICE_MAX;
+    const uint64_t there = s->size > (uint64_t)s->at ? s->size - (uint64_t)s->at : 0;
+    size_t len = left < PAGES_MAX ? (size_t)left : PAGES_MAX;
     *ret_sent = 0;
-    if (s->by_copy || len < SPLICE_MIN || !is_cached(s, len))
+    len = len < there ? len : (size_t)there;
+    if (s->by_copy || len < PAGES_MIN || !is_cached(s, len))
         return 0;
-    ssize_t n = splice_pages(s, len);
-    if (n <= 0) {
-        s->by_copy = true;
-        return 0;
-    }
-    const gust__piece piece = {.pipe = &s->pipe, .len = (size_t)n};
+    const gust__pages pages = {.fd = s->fd, .at = s->at};
+    const gust__piece piece = {.pages = &pages, .len = len};
     int error = gust__conn_send_piece(dst, &piece, s->deadline, ret_sent);
-    if (error)
-        gust__pipe_close(&s->pipe); /* what is left in it is still in the file */
     s->by_copy = error == GUST__SPLICE_REFUSED;
     return s->by_copy ? 0 : error;
 }
 
 /* --- Reading --------------------------------------------------------------- */
-
-static ssize_t read_cached(const struct source *s, size_t len)
-{
-    const struct iovec iov = {.iov_base = s->buf, .iov_len = len};
-    ssize_t n = preadv2(s->fd, &iov, 1, s->at, RWF_NOWAIT);
-    return n < 0 ? -errno : n;
-}
-
-static ssize_t read_blocking(const struct source *s, size_t len)
-{
-    ssize_t n;
-    gust_blocking_begin();
-    do
-        n = pread(s->fd, s->buf, len, s->at);
-    while (n < 0 && errno == EINTR);
-    n = n < 0 ? -errno : n;
-    gust_blocking_end();
-    return n;
-}
 
 /* Returns how much is in the pipe then. */
 static ssize_t splice_in(struct source *s, size_t len)
@@ -128,7 +96,7 @@ static ssize_t splice_in(struct source *s, size_t len)
 static ssize_t read_by_ring(struct source *s, size_t len)
 {
     if (s->pipe.out < 0 && gust__pipe_open(&s->pipe) < 0)
-        return read_blocking(s, len);
+        return gust_fd_pread(s->fd, s->buf, len, s->at);
     ssize_t n = splice_in(s, len);
     for (ssize_t got = 0; got < n;) {
         ssize_t more = read(s->pipe.out, s->buf + got, (size_t)(n - got));
@@ -148,19 +116,20 @@ static bool has_ring(void)
  * was an error that the other way reports as well. */
 static ssize_t read_some(struct source *s, size_t len)
 {
-    ssize_t n = read_cached(s, len);
-    if (n >= 0)
-        return n;
-    return has_ring() && s->deadline != GUST_NOW ? read_by_ring(s, len) : read_blocking(s, len);
+    if (!has_ring() || s->deadline == GUST_NOW)
+        return gust_fd_pread(s->fd, s->buf, len, s->at);
+    ssize_t n = gust__fd_pread_cached(s->fd, s->buf, len, s->at);
+    return n >= 0 ? n : read_by_ring(s, len);
 }
 
 /* --- The call -------------------------------------------------------------- */
 
-static int check(int fd, uint64_t offset, uint64_t len)
+static int check(int fd, uint64_t offset, uint64_t len, uint64_t *ret_size)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
+    *ret_size = (uint64_t)st.st_size;
     return S_ISREG(st.st_mode) && offset <= LLONG_MAX && len <= LLONG_MAX - offset ? 0 : -EINVAL;
 }
 
@@ -182,7 +151,7 @@ static int send_all(gust_conn *dst, struct source *s, uint64_t len, uint64_t *co
     int error = 0;
     while (!error && *copied < len) {
         size_t sent;
-        error = send_spliced(dst, s, len - *copied, &sent);
+        error = send_pages(dst, s, len - *copied, &sent);
         if (!error && sent == 0) {
             error = send_read(dst, s, len - *copied, &sent);
             if (!error && sent == 0)
@@ -201,14 +170,14 @@ int gust_conn_send_file(gust_conn *dst, int fd, uint64_t offset, uint64_t len, g
     *ret_copied = 0;
     if (len > LLONG_MAX - offset && offset <= LLONG_MAX)
         len = LLONG_MAX - offset; /* all there is */
-    int error = check(fd, offset, len);
-    if (error || len == 0)
-        return error;
     struct source s = {.fd = fd,
                        .at = (off_t)offset,
                        .deadline = deadline,
                        .pipe = {-1, -1},
-                       .by_copy = !gust__conn_splices(dst, dst) || gust__splice_min > SPLICE_MIN};
+                       .by_copy = conn_layer(dst) || gust__splice_min > PAGES_MIN};
+    int error = check(fd, offset, len, &s.size);
+    if (error || len == 0)
+        return error;
     error = send_all(dst, &s, len, ret_copied);
     gust__pipe_close(&s.pipe);
     free(s.buf);

@@ -13,6 +13,7 @@
 #define HELLO "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define HELLO_LAST "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET_LAST "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 static void hello(gust_http_request *req, gust_http_response *res, void *arg)
 {
@@ -37,6 +38,14 @@ static size_t active_of(const struct site *site)
     return stats.conns_active;
 }
 
+static uint64_t accepted_by(const struct site *site)
+{
+    gust_http_server_stats stats;
+
+    gust_http_server_stats_read(site->server, &stats);
+    return stats.accepted;
+}
+
 static void expect_hello(gust_conn *conn, const char *what)
 {
     client_send(conn, GET);
@@ -47,43 +56,155 @@ static void expect_hello(gust_conn *conn, const char *what)
 
 #define LIMIT 3
 
+/* Says that it is at work and waits until it may end. */
+static void hang(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    CHECK(gust_chan_recv(arg, NULL, gust_after(SITE_WAIT_NS)) >= 0);
+    hello(req, res, NULL);
+}
+
+/* As many as there may be, each with a request that hangs. */
+static void fill_up(struct site *site, gust_conn *conns[LIMIT])
+{
+    for (size_t i = 0; i < LIMIT; i++) {
+        conns[i] = site_dial(site);
+        client_send(conns[i], GET);
+        AWAIT_SOON(active_of(site) == i + 1);
+    }
+}
+
 static int wait_for_room(void *arg)
 {
     gust_conn *conns[LIMIT + 1];
+    gust_chan *go_on;
     struct site site;
 
     (void)arg;
-    site_start(&site, &(gust_http_server_options){.handler = hello, .connections_max = LIMIT});
-    for (int i = 0; i < LIMIT; i++) {
-        conns[i] = site_dial(&site);
-        expect_hello(conns[i], "within");
-    }
+    CHECK_EQ(gust_chan_new(0, 0, &go_on), 0);
+    site_start(&site, &(gust_http_server_options){
+                          .handler = hang, .arg = go_on, .connections_max = LIMIT});
+    fill_up(&site, conns);
     CHECK_EQ(errors_of(&site, GUST_HTTP_ERROR_CONNECTION_LIMIT), 0);
     /* The kernel takes it, the server does not; those that it has are served. */
     conns[LIMIT] = site_dial(&site);
     client_send(conns[LIMIT], GET);
     AWAIT_SOON(errors_of(&site, GUST_HTTP_ERROR_CONNECTION_LIMIT) == 1);
     CHECK_EQ(gust_conn_fill(conns[LIMIT], 4096, gust_after(30 * GUST_MS)), -ETIMEDOUT);
-    for (int i = 0; i < LIMIT; i++)
-        expect_hello(conns[i], "at the limit");
-    client_close(conns[0]);
+    CHECK_EQ(errors_of(&site, GUST_HTTP_ERROR_GIVEN_UP), 0);
+    gust_chan_close(go_on);
     expect_reply(client_read_reply(conns[LIMIT]), "has waited", HELLO);
-    for (int i = 1; i <= LIMIT; i++)
+    for (int i = 0; i < LIMIT; i++)
+        expect_reply(client_read_reply(conns[i]), "at the limit", HELLO);
+    CHECK_EQ(errors_of(&site, GUST_HTTP_ERROR_CONNECTION_LIMIT), 1);
+    CHECK(errors_of(&site, GUST_HTTP_ERROR_GIVEN_UP) >= 1);
+    for (int i = 0; i <= LIMIT; i++)
         client_close(conns[i]);
     site_stop(&site);
+    gust_chan_unref(go_on);
     return 0;
 }
 
-Test(limits, beyond_the_last_connection_the_next_one_waits)
+Test(limits, while_all_are_at_work_the_next_one_waits)
 {
     test_run(wait_for_room, NULL);
 }
 
-/* Says that it is at work and waits until it may end. */
-static void hang(gust_http_request *req, gust_http_response *res, void *arg)
+static size_t idle_of(const struct site *site)
 {
-    CHECK_EQ(gust_chan_recv(arg, NULL, gust_after(SITE_WAIT_NS)), 0);
-    hello(req, res, NULL);
+    gust_http_server_stats stats;
+
+    gust_http_server_stats_read(site->server, &stats);
+    return stats.conns_idle;
+}
+
+/* Makes conns[i] the one that became idle last. */
+static void use(struct site *site, gust_conn *conn, size_t idle)
+{
+    expect_hello(conn, "at the limit");
+    AWAIT_SOON(idle_of(site) == idle);
+    CHECK_EQ(gust_sleep(GUST_MS), 0); /* so that the clock tells them apart */
+}
+
+/* The second is used last, the first before: so the third has waited longest. */
+static int give_up_idle(void *arg)
+{
+    gust_conn *conns[LIMIT], *next;
+    struct site site;
+
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){.handler = hello, .connections_max = LIMIT});
+    for (size_t i = 0; i < LIMIT; i++) {
+        conns[i] = site_dial(&site);
+        use(&site, conns[i], i + 1);
+    }
+    CHECK_EQ(errors_of(&site, GUST_HTTP_ERROR_GIVEN_UP), 0);
+    use(&site, conns[0], LIMIT);
+    use(&site, conns[1], LIMIT);
+    next = site_dial(&site);
+    expect_hello(next, "the next one");
+    CHECK_EQ(gust_conn_fill(conns[2], 4096, gust_after(SITE_WAIT_NS)), 0);
+    expect_hello(conns[0], "kept");
+    expect_hello(conns[1], "kept");
+    CHECK_EQ(errors_of(&site, GUST_HTTP_ERROR_GIVEN_UP), 1);
+    for (size_t i = 0; i < LIMIT; i++)
+        client_close(conns[i]);
+    client_close(next);
+    site_stop(&site);
+    return 0;
+}
+
+Test(limits, the_longest_idle_connection_is_given_up)
+{
+    test_run(give_up_idle, NULL);
+}
+
+/* Clients that come and stay idle, many more than there may be. */
+#define VISITORS 8
+#define VISITS 15
+
+struct visitor {
+    struct site *site;
+    gust_waitgroup *done;
+};
+
+static void visit(void *arg)
+{
+    const struct visitor *v = arg;
+    gust_conn *last = NULL;
+
+    for (int i = 0; i < VISITS; i++) {
+        gust_conn *conn = site_dial(v->site);
+        client_send(conn, GET);
+        /* It may be given up before its request has come. */
+        (void)gust_conn_fill(conn, 4096, gust_after(SITE_WAIT_NS));
+        if (last)
+            client_close(last);
+        last = conn;
+    }
+    client_close(last);
+    gust_waitgroup_done(v->done);
+}
+
+static int crowd(void *arg)
+{
+    struct site site;
+    gust_waitgroup done = {0};
+    struct visitor v = {&site, &done};
+
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){.handler = hello, .connections_max = LIMIT});
+    gust_waitgroup_add(&done, VISITORS);
+    for (int i = 0; i < VISITORS; i++)
+        CHECK_EQ(gust_go(visit, &v), 0);
+    CHECK_EQ(gust_waitgroup_wait(&done, gust_after(6 * SITE_WAIT_NS)), 0);
+    CHECK(errors_of(&site, GUST_HTTP_ERROR_GIVEN_UP) > 0);
+    site_stop(&site);
+    return 0;
+}
+
+Test(limits, a_crowd_gets_in_one_for_another)
+{
+    test_run(crowd, NULL);
 }
 
 static void shut_down(void *arg)
@@ -266,21 +387,31 @@ static int serve_two(void *arg)
 {
     struct second second = {NULL};
     struct site site, other;
+    gust_chan *go_on;
 
     (void)arg;
-    site_start(&site, &(gust_http_server_options){.handler = hello, .connections_max = 2});
+    CHECK_EQ(gust_chan_new(0, 0, &go_on), 0);
+    site_start(&site,
+               &(gust_http_server_options){.handler = hang, .arg = go_on, .connections_max = 2});
     other = site;
     second.server = site.server;
     second.listener = listen_on("127.0.0.1:0", &other.addr);
     gust_waitgroup_add(&second.done, 1);
     CHECK_EQ(gust_go(serve_second, &second), 0);
     gust_conn *first = site_dial(&site), *next = site_dial(&other);
-    expect_hello(first, "by the first");
-    expect_hello(next, "by the second");
+    client_send(first, GET_LAST);
+    client_send(next, GET_LAST);
+    AWAIT_SOON(active_of(&site) == 2);
     gust_conn *late = site_dial(&site), *later = site_dial(&other);
     client_send(late, GET);
     client_send(later, GET);
     AWAIT_SOON(errors_of(&site, GUST_HTTP_ERROR_CONNECTION_LIMIT) == 2);
+    /* One leaves, one enters; then the rest. */
+    CHECK_EQ(gust_chan_send(go_on, NULL, gust_after(SITE_WAIT_NS)), 0);
+    AWAIT_SOON(accepted_by(&site) == 3 && active_of(&site) == 2);
+    gust_chan_close(go_on);
+    expect_reply(client_read_reply(first), "by the first", HELLO_LAST);
+    expect_reply(client_read_reply(next), "by the second", HELLO_LAST);
     client_close(first);
     client_close(next);
     expect_reply(client_read_reply(late), "late", HELLO);
@@ -291,6 +422,7 @@ static int serve_two(void *arg)
     CHECK_EQ(gust_waitgroup_wait(&second.done, gust_after(SITE_WAIT_NS)), 0);
     site_end(&site); /* frees the server, which nobody may be serving then */
     gust_listener_close(second.listener);
+    gust_chan_unref(go_on);
     return 0;
 }
 

@@ -116,9 +116,9 @@ static void send_part_of_large(gust_http_request *req, gust_http_response *res)
 /* Around what goes with the header, and what net copies. */
 FilesTest(send_file, lengths_at_the_edges_arrive_whole)
 {
-    static const size_t lengths[] = {1,      2047,   2048,   2049,     16383,  16384,
-                                     16385,  65535,  65536,  65537,    131071, 131072,
-                                     131073, 200000, 999999, LARGE - 1};
+    static const size_t lengths[] = {1,      2047,   2048,   2049,   16383,  16384,    16385,
+                                     32768,  33279,  33280,  33281,  65535,  65536,    65537,
+                                     131071, 131072, 131073, 200000, 999999, LARGE - 1};
 
     make_files();
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -331,6 +331,32 @@ FilesTest(send_file, a_client_that_takes_nothing_is_let_go)
     close_files();
 }
 
+/* What has been taken in one turn is no credit for the next. */
+FilesTest(send_file, a_client_that_stops_is_let_go)
+{
+    struct site site;
+    size_t total = 0;
+
+    make_files();
+    CHECK_EQ(truncate(in_tree("large").text, HUGE_LEN), 0);
+    scene.handler = send_huge;
+    site_start(&site, &(gust_http_server_options){.handler = handle,
+                                                  .write_timeout_ns = 200 * GUST_MS,
+                                                  .write_rate_min = GUST_HTTP_NO_MINIMUM});
+    gust_conn *c = site_dial(&site);
+    client_send(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (total < HUGE_LEN / 8) {
+        CHECK(gust_conn_fill(c, 1 << 20, gust_after(SITE_WAIT_NS)) > 0);
+        total += gust_conn_view(c).len;
+        gust_conn_consume(c, gust_conn_view(c).len);
+    }
+    site_stop(&site); /* when the handler has given up */
+    CHECK_EQ(scene.result, -ETIMEDOUT);
+    CHECK(total + read_until_end(c) < HUGE_LEN);
+    client_close(c);
+    close_files();
+}
+
 /* As much as opens the window for more, in any case. */
 static size_t read_piece(gust_conn *c)
 {
@@ -344,7 +370,7 @@ static size_t read_piece(gust_conn *c)
     return total;
 }
 
-/* Longer than one write timeout, with a piece in each. */
+/* Longer than one write timeout, with a piece in each; the rate allows for no more. */
 FilesTest(send_file, a_client_that_is_slow_gets_it_all)
 {
     struct site site;
@@ -353,8 +379,9 @@ FilesTest(send_file, a_client_that_is_slow_gets_it_all)
     make_files();
     CHECK_EQ(truncate(in_tree("large").text, HUGE_LEN), 0);
     scene.handler = send_huge;
-    site_start(&site,
-               &(gust_http_server_options){.handler = handle, .write_timeout_ns = 1 * GUST_SEC});
+    site_start(&site, &(gust_http_server_options){.handler = handle,
+                                                  .write_timeout_ns = 1 * GUST_SEC,
+                                                  .write_rate_min = GUST_HTTP_NO_MINIMUM});
     gust_conn *c = site_dial(&site);
     client_send(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     for (int i = 0; i < 25; i++) {

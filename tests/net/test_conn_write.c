@@ -357,3 +357,53 @@ NetTest(conn_write, shutdown_of_reading_ends_a_blocked_read)
     CHECK_EQ(gust_conn_read(b, buf, 8, SOON), 5);
     pair_close(a, b);
 }
+
+/* --- At once, or in order ---------------------------------------------------------- */
+
+/* With epoll a small write is a system call of the writer's: nothing is under way when it
+ * returns.  (The ring's is sent at the next look at it.) */
+NetTest(conn_write, what_the_socket_takes_is_sent_at_once)
+{
+    gust_conn *a, *b;
+    char buf[8];
+    pair_open(&a, &b);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(gust_conn_write(a, "hello", 5, SOON), 5);
+        if (strcmp(gust__netpoll_name(), "epoll") == 0)
+            CHECK(!conn_is_sending(a));
+        CHECK_EQ(gust_conn_read(b, buf, sizeof buf, SOON), 5);
+    }
+    pair_close(a, b);
+}
+
+struct drainer {
+    gust_conn *conn;
+    gust_waitgroup done;
+};
+
+static void drain(void *arg)
+{
+    struct drainer *d = arg;
+    CHECK_EQ(gust_conn_drain(d->conn, SOON), 0);
+    gust_waitgroup_done(&d->done);
+}
+
+/* A send that is done where it is started tells nobody.  So if somebody waits for it, who
+ * began to while a layer had the block, it is not done there. */
+NetTest(conn_write, who_waits_for_a_lent_block_hears_that_it_is_sent)
+{
+    gust_conn *a, *b;
+    char buf[8];
+    pair_open(&a, &b);
+    gust__loan loan;
+    struct drainer d = {.conn = a};
+    gust_waitgroup_add(&d.done, 1);
+    CHECK_EQ(gust_conn_append(a, "hello", 5, SOON), 5);
+    CHECK_EQ(gust__conn_lend(a, false, &loan), 0);
+    go(drain, &d);
+    AWAIT_SOON(waiters_count(&a->waiters, &a->lock, RANK_CONN) == 1);
+    gust__conn_give_back(a, 0, true);
+    CHECK_EQ(gust_waitgroup_wait(&d.done, SOON), 0);
+    CHECK_EQ(gust_conn_read(b, buf, sizeof buf, SOON), 5);
+    pair_close(a, b);
+}

@@ -197,3 +197,68 @@ NetTest(send_file, errors_are_reported)
     close(fds[1]);
     close(fd);
 }
+
+/* --- The socket afterwards ------------------------------------------------------ */
+
+static int zeros_open(size_t len)
+{
+    int fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char *zeros = calloc(1, len);
+    CHECK(fd >= 0 && zeros);
+    CHECK_EQ(write(fd, zeros, len), (ssize_t)len);
+    free(zeros);
+    return fd;
+}
+
+struct echo {
+    gust_conn *conn;
+    char byte;
+    gust_waitgroup done;
+};
+
+static void read_byte(void *arg)
+{
+    struct echo *e = arg;
+    CHECK_EQ(gust_conn_read(e->conn, &e->byte, 1, SOON), 1);
+    gust_waitgroup_done(&e->done);
+}
+
+/* It is non-blocking then, which the ring must not take for "do not wait": neither for a
+ * read that waits meanwhile, nor for what comes later. */
+NetTest(send_file, the_socket_waits_as_before)
+{
+    char buf;
+    int fd = file_open();
+    gust_conn *a, *b;
+    pair_open(&a, &b);
+    struct echo e = {.conn = a};
+    for (int i = 0; i < 2; i++) {
+        gust_waitgroup_add(&e.done, 1);
+        go(read_byte, &e);
+        gust_yield();
+        send_range(a, b, fd, 0, FILE_LEN, FILE_LEN);
+        CHECK_EQ(gust_conn_write(b, &"xy"[i], 1, SOON), 1);
+        CHECK_EQ(gust_waitgroup_wait(&e.done, SOON), 0);
+        CHECK_EQ(e.byte, "xy"[i]);
+        CHECK_EQ(gust_conn_read(a, &buf, 1, gust_after(GUST_MS)), -ETIMEDOUT);
+    }
+    close(fd);
+    pair_close(a, b);
+}
+
+/* Who does not read is waited for, and no byte is lost or sent twice. */
+NetTest(send_file, a_deadline_ends_the_wait_for_room)
+{
+    int peer, fd = zeros_open(32 << 20);
+    uint64_t copied = 0;
+    gust_conn *c = raw_pair_open(&peer);
+    CHECK_EQ(gust_conn_send_file(c, fd, 0, 32 << 20, GUST_NOW, &copied), -EAGAIN);
+    CHECK(copied > 0 && copied < 32 << 20);
+    CHECK_EQ(gust_conn_send_file(c, fd, copied, 65536, gust_after(GUST_MS), &copied), -ETIMEDOUT);
+    CHECK_EQ(gust_conn_set_write_deadline(c, GUST_NOW), 0);
+    CHECK_EQ(gust_conn_send_file(c, fd, 0, 65536, SOON, &copied), -ETIMEDOUT);
+    CHECK_EQ(copied, 0);
+    gust_conn_close(c, GUST_NOW);
+    close(peer);
+    close(fd);
+}

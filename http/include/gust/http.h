@@ -130,8 +130,10 @@ typedef struct gust_http_server_options {
     int64_t body_rate_min;
     int64_t write_rate_min;
 
-    /* Connections at once.  Beyond, none is taken until one ends, and clients wait in
-     * the listener's backlog, as with Go's LimitListener. */
+    /* Connections at once.  Beyond, one that waits for a request (nearly the one that has
+     * waited longest) is closed for each new one, as nginx does it; if all are at work,
+     * none is taken until one ends or waits, and clients wait in the listener's backlog, as
+     * with Go's LimitListener. */
     unsigned connections_max;
     /* The same for one address (of IPv6: for one /64 of them).  Beyond: closed at once. */
     unsigned client_connections_max;

@@ -31,6 +31,7 @@ typedef enum gust_http_error_kind {
     GUST_HTTP_ERROR_WRITE_TIMEOUT,    /* write_timeout_ns, write_rate_min: cut off */
     GUST_HTTP_ERROR_CONN_REQUESTS,    /* conn_requests_max: closed after the response.  An
                                           event, not an error: only counted */
+    GUST_HTTP_ERROR_GIVEN_UP,         /* connections_max: idle, closed for a new one.  The same */
     GUST_HTTP_ERROR_MEMORY,           /* for a request: 503 */
     GUST_HTTP_ERROR_PANIC,            /* of a handler: 500 */
     GUST_HTTP_ERROR_KINDS,

@@ -137,6 +137,14 @@ void gust_file_unref(gust_file *f);
 int gust_file_read_all(const char *path, size_t limit, gust_time deadline, char **ret_data,
                        size_t *ret_len);
 
+/* Reads at most `len` bytes at `offset` of a regular file of which the caller has a
+ * descriptor and no gust_file: the file is not looked after, nor the position moved.  What
+ * is in the kernel's cache is read at once; for the rest the disk is waited for, without
+ * holding up other goroutines, and without a deadline: a disk that hangs hangs the caller.
+ * Returns the count, 0 at the end of the file; it may be less than is there.
+ * Errors: -EINVAL if the offset is negative; what pread(2) answers. */
+ssize_t gust_fd_pread(int fd, void *buf, size_t len, int64_t offset);
+
 #ifdef __cplusplus
 }
 #endif
