@@ -292,12 +292,12 @@ static bool is_new(const struct http_conn *hc)
     return atomic_load_explicit(&hc->requests, memory_order_relaxed) == 0;
 }
 
-/* What the wait has brought. */
+/* What the wait has brought.  The connection is idle until the first byte of a request is
+ * there: a handshake of TLS, or one of its tickets, is none. */
 static enum conn_next unpark(struct http_conn *hc)
 {
-    ssize_t n = gust_conn_view(hc->conn).len;
+    ssize_t n = (ssize_t)gust_conn_view(hc->conn).len;
 
-    /* Idle until a byte of a request is there: a handshake of TLS, or its tickets, are none. */
     if (n == 0)
         n = gust_conn_fill(hc->conn, gust__http_options(hc)->header_bytes_max,
                            gust_conn_input_deadline(hc->conn));

@@ -18,8 +18,10 @@ static void tls_site_start(struct tls_site *t, gust_http_handler *handler, void 
     make_files();
     t->server = server_config();
     t->client = client_config();
-    site_start(&t->site,
-               &(gust_http_server_options){.handler = handler, .arg = arg, .tls = t->server});
+    site_start(&t->site, &(gust_http_server_options){.handler = handler,
+                                                     .arg = arg,
+                                                     .tls = t->server,
+                                                     .header_timeout_ns = GUST_FOREVER});
 }
 
 static void tls_site_stop(struct tls_site *t)
@@ -122,6 +124,34 @@ TlsTest(http_tls, a_hijacked_connection_stays_encrypted)
     expect_text(c, "later");
     CHECK_EQ(gust_conn_shutdown(c, SHUT_WR, SOON), 0);
     CHECK_EQ(gust_conn_read(c, &(char){0}, 1, SOON), 0);
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+    tls_site_stop(&t);
+}
+
+/* --- Shutting down ------------------------------------------------------------------------ */
+
+static void answer_hello(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    (void)req;
+    (void)arg;
+    gust_http_reply(res, 200, "text/plain", "hello", 5);
+}
+
+/* A browser connects ahead of what it may want: it shakes hands, and says no more.  Who
+ * shuts the server down need not wait for its request. */
+TlsTest(http_tls, a_client_that_only_shakes_hands_is_idle)
+{
+    struct tls_site t;
+    char got[256];
+
+    tls_site_start(&t, answer_hello, NULL);
+    gust_conn *idle = tls_site_dial(&t);
+    gust_conn *c = tls_site_dial(&t);
+    client_send(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(gust_conn_read(c, got, sizeof got, SOON) > 0);
+    CHECK_EQ(gust_http_server_shutdown(t.site.server, SOON), 0);
+    CHECK_EQ(gust_conn_read(idle, got, sizeof got, SOON), 0);
+    CHECK_EQ(gust_conn_close(idle, SOON), 0);
     CHECK_EQ(gust_conn_close(c, SOON), 0);
     tls_site_stop(&t);
 }
