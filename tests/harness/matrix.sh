@@ -59,8 +59,11 @@ quick=(
     "unit        dev   uring,epoll 2"
     "integration dev   uring,epoll 2"
 )
-# Where tests/integration/clients.py runs: what it looks at does not depend on the rest.
-clients_rows=" dev-uring-2 dev-epoll-2 asan-uring-2 "
+# Scripts of tests/integration that run only here: what they look at does not depend on the rest.
+declare -A rows_of=(
+    [clients.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 "
+    [fuzz.py]=" dev-epoll-2 "
+)
 # They ask for io_uring whatever the environment says, and so would be killed.
 asks_for_ring='core/test_(uring_limits|sqpoll|netpoll_choice)$'
 # Seconds one program or script may take.
@@ -201,7 +204,7 @@ list_programs() {
     fi
     for source in tests/integration/*.py tests/integration/*.sh; do
         name=${source##*/}
-        [[ $name != clients.py || $clients_rows == *" $build-$poller-$procs "* ]] || continue
+        [[ -z ${rows_of[$name]:-} || ${rows_of[$name]} == *" $build-$poller-$procs "* ]] || continue
         # Unquoted on the right: a pattern.
         [[ integration/${name%.*} != $pattern ]] || echo "$source"
     done
