@@ -69,20 +69,17 @@ static bool may_stand(char c)
 
 static size_t escape(const char *text, size_t len, char *ret_escaped)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    size_t n = 0;
+    char *p = ret_escaped;
 
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
         if (may_stand(text[i])) {
-            ret_escaped[n++] = text[i];
-            continue;
+            *p++ = text[i];
+        } else {
+            *p++ = '%';
+            p = hex_put(p, (uint8_t)text[i]);
         }
-        ret_escaped[n++] = '%';
-        ret_escaped[n++] = digits[c >> 4];
-        ret_escaped[n++] = digits[c & 15];
     }
-    return n;
+    return (size_t)(p - ret_escaped);
 }
 
 static bool has_control_byte(const char *text)
