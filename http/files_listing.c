@@ -14,6 +14,7 @@
 
 #include "core/inject.h"
 #include "http/files.h"
+#include "http/html.h"
 #include "http/response.h"
 
 struct names {
@@ -112,30 +113,9 @@ static int put(gust_http_response *res, const char *text)
     return n < 0 ? (int)n : 0;
 }
 
-static const char *entity(char c)
-{
-    switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\'': return "&#39;";
-    default: return NULL;
-    }
-}
-
 static int put_escaped(gust_http_response *res, const char *text)
 {
-    int r = 0;
-
-    while (r == 0 && *text) {
-        const char *e = entity(*text);
-        size_t len = e ? 1 : strcspn(text, "&<>\"'");
-        ssize_t n = e ? put(res, e) : gust_http_write(res, text, len);
-        r = n < 0 ? (int)n : 0;
-        text += len;
-    }
-    return r;
+    return gust__http_html_write(res, (gust_span){text, strlen(text)});
 }
 
 static int put_entry(gust_http_response *res, const char *name)

@@ -5,6 +5,8 @@
  * written, and nothing here looks for the end of the buffer. */
 #include "http/log.h"
 
+#include "http/syntax.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -89,17 +91,15 @@ static bool is_plain(char c)
 /* `prefix` and two hexadecimal digits, as nginx ("\x") and JSON ("\u00") write a byte. */
 static char *put_escaped(char *p, gust_span s, const char *prefix)
 {
-    static const char hex[] = "0123456789ABCDEF";
     size_t prefix_len = strlen(prefix);
 
     for (size_t i = 0, n = cut(s.len); i < n; i++) {
         if (is_plain(s.data[i])) {
             *p++ = s.data[i];
-            continue;
+        } else {
+            p = put(p, prefix, prefix_len);
+            p = hex_put(p, (uint8_t)s.data[i]);
         }
-        p = put(p, prefix, prefix_len);
-        *p++ = hex[(uint8_t)s.data[i] >> 4];
-        *p++ = hex[s.data[i] & 15];
     }
     return p;
 }

@@ -118,18 +118,15 @@ static bool may_stand(char c)
 
 size_t gust__http_path_escape(gust_span path, char *ret_escaped)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    size_t n = 0;
+    char *p = ret_escaped;
 
     for (size_t i = 0; i < path.len; i++) {
-        unsigned char c = (unsigned char)path.data[i];
-        if (may_stand((char)c)) {
-            ret_escaped[n++] = (char)c;
-            continue;
+        if (may_stand(path.data[i])) {
+            *p++ = path.data[i];
+        } else {
+            *p++ = '%';
+            p = hex_put(p, (uint8_t)path.data[i]);
         }
-        ret_escaped[n++] = '%';
-        ret_escaped[n++] = digits[c >> 4];
-        ret_escaped[n++] = digits[c & 15];
     }
-    return n;
+    return (size_t)(p - ret_escaped);
 }

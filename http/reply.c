@@ -1,6 +1,7 @@
 /* Answers that are more than bytes: redirects, errors, formatted text.  On top of what a
  * handler could do itself. */
 #include "core/inject.h"
+#include "http/html.h"
 #include "http/path.h"
 #include "http/response.h"
 #include "http/status.h"
@@ -69,20 +70,17 @@ static bool may_stand(char c)
 
 static size_t escape(const char *text, size_t len, char *ret_escaped)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    size_t n = 0;
+    char *p = ret_escaped;
 
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
         if (may_stand(text[i])) {
-            ret_escaped[n++] = text[i];
-            continue;
+            *p++ = text[i];
+        } else {
+            *p++ = '%';
+            p = hex_put(p, (uint8_t)text[i]);
         }
-        ret_escaped[n++] = '%';
-        ret_escaped[n++] = digits[c >> 4];
-        ret_escaped[n++] = digits[c & 15];
     }
-    return n;
+    return (size_t)(p - ret_escaped);
 }
 
 static bool has_control_byte(const char *text)
@@ -105,33 +103,13 @@ static gust_span make_location(gust_http_request *req, const char *location)
     return escaped ? (gust_span){escaped, escape(location, len, escaped)} : (gust_span){NULL, 0};
 }
 
-/* Of what may stand in a URL, '&' and '\'' mean something in an attribute. */
-static ssize_t write_attribute(gust_http_response *res, gust_span url)
-{
-    ssize_t n = 0;
-
-    while (url.len > 0 && n >= 0) {
-        size_t plain = 0;
-        while (plain < url.len && url.data[plain] != '&' && url.data[plain] != '\'')
-            plain++;
-        n = gust_http_write(res, url.data, plain);
-        if (n >= 0 && plain < url.len) {
-            n = url.data[plain] == '&' ? gust_http_write(res, "&amp;", 5)
-                                       : gust_http_write(res, "&#39;", 5);
-            plain++;
-        }
-        url = (gust_span){url.data + plain, url.len - plain};
-    }
-    return n;
-}
-
 static int write_page(gust_http_response *res, int status, gust_span location)
 {
     gust_span reason = gust__http_reason(status);
     ssize_t n = gust_http_write(res, "<a href=\"", 9);
 
     if (n >= 0)
-        n = write_attribute(res, location);
+        n = gust__http_html_write(res, location);
     if (n >= 0)
         n = gust_http_printf(res, "\">%.*s</a>.\n\n", (int)reason.len, reason.data);
     return n < 0 ? (int)n : 0;

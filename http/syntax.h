@@ -36,6 +36,16 @@ static inline int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Writes a byte's two hexadecimal digits, in upper case; returns what is behind them. */
+static inline char *hex_put(char *p, uint8_t byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    *p++ = digits[byte >> 4];
+    *p++ = digits[byte & 15];
+    return p;
+}
+
 /* Compares without regard to the case of ASCII letters.  `lower` is a string in
  * lower case. */
 bool gust__http_equals(gust_span s, const char *lower);

@@ -64,7 +64,6 @@ static bool stays(gust_http_escaping escaping, char c)
 
 ssize_t gust_http_escape(gust_http_escaping escaping, gust_span text, char *buf, size_t size)
 {
-    static const char digits[] = "0123456789ABCDEF";
     size_t len = 0;
 
     for (size_t i = 0; i < text.len; i++) {
@@ -77,8 +76,7 @@ ssize_t gust_http_escape(gust_http_escaping escaping, gust_span text, char *buf,
             buf[len] = plus ? '+' : c;
         } else {
             buf[len] = '%';
-            buf[len + 1] = digits[(uint8_t)c >> 4];
-            buf[len + 2] = digits[c & 0xf];
+            hex_put(buf + len + 1, (uint8_t)c);
         }
         len += width;
     }

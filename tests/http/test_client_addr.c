@@ -1,7 +1,10 @@
 /* Who the client is: what trusted proxies say, and nobody else. */
+#include "core/inject.h"
 #include "tests/http/lines.h"
 #include "tests/net/net_test.h"
 
+#include <gust/chan.h>
+#include <gust/http_hijack.h>
 #include <gust/http_operations.h>
 
 static void tell(gust_http_request *req, gust_http_response *res, void *arg)
@@ -149,18 +152,26 @@ Test(client_addr, by_forwarded_if_that_is_what_they_send)
 
 /* --- Elsewhere -------------------------------------------------------------------------------- */
 
-static int log_client(void *arg)
+static void start_behind_proxy(struct site *site, gust_http_handler *handler, void *arg,
+                               gust_http_log *log)
 {
     const gust_proxy_prefix trusted = prefix("127.0.0.1:0", 32);
+
+    site_start(site, &(gust_http_server_options){.handler = handler,
+                                                 .arg = arg,
+                                                 .trusted_proxies = &trusted,
+                                                 .trusted_proxy_count = 1,
+                                                 .log = log});
+}
+
+static int log_client(void *arg)
+{
     struct lines lines;
     struct site site;
 
     (void)arg;
     lines_open(&lines, GUST_HTTP_LOG_COMMON);
-    site_start(&site, &(gust_http_server_options){.handler = tell,
-                                                  .trusted_proxies = &trusted,
-                                                  .trusted_proxy_count = 1,
-                                                  .log = lines.log});
+    start_behind_proxy(&site, tell, NULL, lines.log);
     free(site_ask(&site, "GET / HTTP/1.0\r\nX-Forwarded-For: 2001:db8::1\r\n\r\n").text);
     lines_await(&lines, 1);
     CHECK_EQ(strncmp(lines.text, "2001:db8::1 - - [", 17), 0);
@@ -173,6 +184,102 @@ Test(client_addr, is_what_the_log_says)
 {
     test_run(log_client, NULL);
 }
+
+/* The log's line comes after the handler, by which time nobody can be asked any more. */
+static void take_and_close(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_conn *conn;
+
+    (void)arg;
+    CHECK_EQ(gust_http_hijack(req, res, &conn), 0);
+    CHECK_EQ(gust_conn_close(conn, gust_after(SITE_WAIT_NS)), 0);
+}
+
+static void ask_and_be_cut_off(const struct site *site, const char *fields, gust_chan *turn)
+{
+    gust_conn *conn = site_dial(site);
+
+    client_send(conn, "GET / HTTP/1.0\r\n");
+    client_send(conn, fields);
+    client_send(conn, "\r\n");
+    if (turn) {
+        CHECK_EQ(gust_chan_send(turn, NULL, gust_after(SITE_WAIT_NS)), 0);
+        CHECK_EQ(gust_chan_recv(turn, NULL, gust_after(SITE_WAIT_NS)), 1);
+    }
+    while (gust_conn_fill(conn, CLIENT_VIEW_MAX, gust_after(SITE_WAIT_NS)) > 0)
+        continue;
+    client_close(conn);
+}
+
+static int log_taken(void *arg)
+{
+    struct lines lines;
+    struct site site;
+
+    (void)arg;
+    lines_open(&lines, GUST_HTTP_LOG_COMMON);
+    start_behind_proxy(&site, take_and_close, NULL, lines.log);
+    ask_and_be_cut_off(&site, "X-Forwarded-For: 2001:db8::1\r\n", NULL);
+    lines_await(&lines, 1);
+    ask_and_be_cut_off(&site, "", NULL);
+    lines_await(&lines, 2);
+    CHECK_EQ(strncmp(lines.text, "2001:db8::1 - - [", 17), 0);
+    CHECK(strstr(lines.text, "\n127.0.0.1 - - ["));
+    site_stop(&site);
+    lines_close(&lines);
+    return 0;
+}
+
+Test(client_addr, is_kept_for_the_log_when_the_connection_is_taken)
+{
+    test_run(log_taken, NULL);
+}
+
+#ifdef GUST_DEBUG
+
+/* Refuses the last memory that is asked for: without what comes before it nothing is
+ * taken.  The client waits meanwhile, so that nobody else asks. */
+static void take_without_memory(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_conn *conn;
+    int r = -ENOMEM;
+
+    CHECK_EQ(gust_chan_recv(arg, NULL, gust_after(SITE_WAIT_NS)), 1);
+    for (uint64_t nth = 1; r == -ENOMEM; nth++) {
+        gust__inject_arm(INJECT_MALLOC, nth, 1);
+        r = gust_http_hijack(req, res, &conn);
+        CHECK_EQ(gust__inject_disarm(), 1);
+    }
+    CHECK_EQ(r, 0);
+    CHECK_EQ(gust_conn_close(conn, gust_after(SITE_WAIT_NS)), 0);
+    CHECK_EQ(gust_chan_send(arg, NULL, gust_after(SITE_WAIT_NS)), 0);
+}
+
+static int log_taken_poorly(void *arg)
+{
+    struct lines lines;
+    struct site site;
+    gust_chan *turn;
+
+    (void)arg;
+    CHECK_EQ(gust_chan_new(0, 0, &turn), 0);
+    lines_open(&lines, GUST_HTTP_LOG_COMMON);
+    start_behind_proxy(&site, take_without_memory, turn, lines.log);
+    ask_and_be_cut_off(&site, "X-Forwarded-For: 2001:db8::1\r\n", turn);
+    lines_await(&lines, 1);
+    CHECK_EQ(strncmp(lines.text, "- - - [", 7), 0);
+    site_stop(&site);
+    lines_close(&lines);
+    gust_chan_unref(turn);
+    return 0;
+}
+
+Test(client_addr, without_memory_to_keep_it_the_line_has_none)
+{
+    test_run(log_taken_poorly, NULL);
+}
+
+#endif
 
 static int bad_prefixes(void *arg)
 {

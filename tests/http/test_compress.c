@@ -322,6 +322,20 @@ CompressTest(some_responses_must_not_be_changed)
     stop(&s);
 }
 
+CompressTest(what_only_looks_like_no_transform_is_none)
+{
+    struct compress_site s;
+
+    reset_scene(5000);
+    start(&s);
+    scene.field[0] = "Cache-Control";
+    scene.field[1] = "no-transforms, x-no-transform";
+    expect_coding(&s, "gzip", "gzip", VARY);
+    scene.field[1] = "private=\"a, no-transform\"";
+    expect_coding(&s, "gzip", "gzip", VARY);
+    stop(&s);
+}
+
 CompressTest(errors_are_compressed_as_well)
 {
     struct compress_site s;

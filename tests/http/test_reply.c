@@ -1,4 +1,5 @@
 /* Redirects, errors, formatted text, interim responses, and what is set so far. */
+#include "core/inject.h"
 #include "tests/http/site.h"
 
 #include <gust/http_reply.h>
@@ -244,6 +245,125 @@ Test(reply, printf_sends_nothing_of_what_it_cannot_format)
 {
     test_run(print_what_cannot_be, NULL);
 }
+
+/* What a handler's own function for errors would be. */
+static ssize_t __attribute__((format(printf, 2, 3)))
+vprint(gust_http_response *res, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    ssize_t n = gust_http_vprintf(res, format, args);
+    va_end(args);
+    return n;
+}
+
+/* The arguments are of all the kinds that are passed in different ways, and more than
+ * there are registers for.  Formatted twice they must be the same. */
+static void vprint_length(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    const int *width = arg;
+    ssize_t n =
+        vprint(res, "%*s|%d|%g|%s|%lld|%g|%s|%d", *width, "x", 1, 2.5, "three", 4LL, 5.5, "six", 7);
+
+    (void)req;
+    CHECK_EQ(n, *width + (ssize_t)sizeof("|1|2.5|three|4|5.5|six|7") - 1);
+}
+
+static int vprint_all_lengths(void *arg)
+{
+    static const char tail[] = "x|1|2.5|three|4|5.5|six|7";
+    static int widths[] = {1, 999, 1000, 1001, 5000};
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        struct site site;
+        site_start(&site, &(gust_http_server_options){.handler = vprint_length, .arg = &widths[i]});
+        struct reply r = site_ask(&site, "GET / HTTP/1.0\r\n\r\n");
+        const char *body = strstr(r.text, "\r\n\r\n") + 4;
+        CHECK_EQ(strspn(body, " "), widths[i] - 1);
+        CHECK_EQ(strcmp(body + widths[i] - 1, tail), 0);
+        free(r.text);
+        site_stop(&site);
+    }
+    return 0;
+}
+
+Test(reply, vprintf_reads_its_arguments_anew_for_long_text)
+{
+    test_run(vprint_all_lengths, NULL);
+}
+
+static void vprint_nonsense(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    static const wchar_t wide[] = {0xd800, 0};
+
+    (void)req;
+    (void)arg;
+    CHECK_EQ(vprint(res, "%1024s%ls", "before", wide), -EILSEQ);
+    CHECK_EQ(gust_http_header(res, "Content-Length", "1024"), 0);
+    CHECK_EQ(vprint(res, "%1025s", "x"), -EMSGSIZE);
+    CHECK_EQ(gust_http_response_bytes(res), 0);
+    CHECK_EQ(vprint(res, "%1024s", "x"), 1024);
+    CHECK_EQ(vprint(res, "%s", "x"), -EMSGSIZE);
+}
+
+static int vprint_what_cannot_be(void *arg)
+{
+    char expected[2048];
+
+    (void)arg;
+    snprintf(expected, sizeof(expected),
+             "HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n" CLOSE "\r\n%1024s", "x");
+    return ask(&(struct asked){vprint_nonsense, NULL, GET("/"), expected});
+}
+
+Test(reply, vprintf_says_why_it_wrote_nothing)
+{
+    test_run(vprint_what_cannot_be, NULL);
+}
+
+#ifdef GUST_DEBUG
+
+/* The client waits meanwhile, so that nobody else asks for memory. */
+static void vprint_without_memory(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    (void)req;
+    CHECK_EQ(gust_chan_recv(arg, NULL, gust_after(SITE_WAIT_NS)), 1);
+    gust__inject_arm(INJECT_MALLOC, 1, INJECT_FOR_EVER);
+    ssize_t n = vprint(res, "%1024s", "x");
+    CHECK_EQ(gust__inject_disarm(), 1);
+    CHECK_EQ(n, -ENOMEM);
+    CHECK_EQ(gust_http_response_bytes(res), 0);
+    CHECK_EQ(gust_http_error(res, 503, NULL), 0);
+    CHECK_EQ(gust_chan_send(arg, NULL, gust_after(SITE_WAIT_NS)), 0);
+}
+
+static int vprint_poorly(void *arg)
+{
+    gust_chan *turn;
+    struct site site;
+
+    (void)arg;
+    CHECK_EQ(gust_chan_new(0, 0, &turn), 0);
+    site_start(&site, &(gust_http_server_options){.handler = vprint_without_memory, .arg = turn});
+    gust_conn *conn = site_dial(&site);
+    client_send(conn, GET("/"));
+    CHECK_EQ(gust_chan_send(turn, NULL, gust_after(SITE_WAIT_NS)), 0);
+    CHECK_EQ(gust_chan_recv(turn, NULL, gust_after(SITE_WAIT_NS)), 1);
+    expect_reply_start(client_read_all(conn), "503", "HTTP/1.1 503 ");
+    client_close(conn);
+    site_stop(&site);
+    gust_chan_unref(turn);
+    return 0;
+}
+
+Test(reply, vprintf_without_memory_leaves_the_answer_open)
+{
+    test_run(vprint_poorly, NULL);
+}
+
+#endif
 
 /* --- Interim responses -------------------------------------------------------------- */
 

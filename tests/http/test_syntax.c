@@ -25,6 +25,21 @@ Test(syntax, values_have_no_control_bytes)
     guard_free(&g);
 }
 
+Test(syntax, hexadecimal_digits_are_read_as_they_are_written)
+{
+    char digits[2];
+
+    for (unsigned byte = 0; byte < 256; byte++) {
+        cr_assert_eq(hex_put(digits, (uint8_t)byte), digits + 2);
+        cr_assert_eq((unsigned)(hex_value(digits[0]) * 16 + hex_value(digits[1])), byte);
+    }
+    hex_put(digits, 0xaf);
+    cr_assert_eq(memcmp(digits, "AF", 2), 0);
+    cr_assert_eq(hex_value('f'), 15);
+    for (unsigned c = 0; c < 256; c++)
+        cr_assert_eq(hex_value((char)c) >= 0, c != 0 && strchr("0123456789abcdefABCDEF", (int)c));
+}
+
 Test(syntax, tokens_are_those_of_rfc_9110)
 {
     static const char token[] = "!#$%&'*+-.^_`|~0123456789"

@@ -3,6 +3,7 @@
 #include "tests/net/tls_test.h"
 
 #include <gust/chan.h>
+#include <gust/http_hijack.h>
 #include <gust/http_operations.h>
 
 static void handle(gust_http_request *req, gust_http_response *res, void *arg)
@@ -134,6 +135,36 @@ TlsTest(http_tls, whoever_makes_no_handshake_is_let_go)
     site_stop(&site);
     gust_chan_unref(errors);
     gust_tls_config_unref(server);
+}
+
+static void take_and_close(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_conn *c;
+    (void)arg;
+    CHECK_EQ(gust_http_hijack(req, res, &c), 0);
+    CHECK_EQ(gust_conn_close(c, SOON), 0);
+}
+
+TlsTest(http_tls, the_log_says_it_of_a_connection_that_was_taken_and_closed)
+{
+    struct lines lines;
+    struct site site;
+    gust_conn *c;
+    make_files();
+    gust_tls_config *server = server_config(), *client = client_config();
+    lines_open(&lines, GUST_HTTP_LOG_JSON);
+    site_start(&site, &(gust_http_server_options){
+                          .handler = take_and_close, .tls = server, .log = lines.log});
+    CHECK_EQ(gust_tls_dial(&site.addr, "localhost", client, SOON, &c), 0);
+    say(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    lines_await(&lines, 1);
+    CHECK(strstr(lines.text, "\"tls\":\"1.3\""));
+    CHECK(strstr(lines.text, "\"addr\":\"127.0.0.1\""));
+    gust_conn_close(c, SOON);
+    site_stop(&site);
+    lines_close(&lines);
+    gust_tls_config_unref(server);
+    gust_tls_config_unref(client);
 }
 
 TlsTest(http_tls, the_log_says_which_version_it_was)

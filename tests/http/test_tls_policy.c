@@ -73,6 +73,10 @@ static int pass_hosts(void *arg)
     expect_status(&site,
                   "GET http://evil.org/ HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n",
                   "421");
+    struct reply refused =
+        site_ask(&site, "GET / HTTP/1.1\r\nHost: evil.org\r\nConnection: close\r\n\r\n");
+    CHECK_EQ(strcmp(strstr(refused.text, "\r\n\r\n") + 4, "Misdirected Request\n"), 0);
+    free(refused.text);
     site_stop(&site);
     return 0;
 }
