@@ -25,7 +25,8 @@
 #include "net/file.h"
 
 #define PIECE_MAX ((size_t)64 << 10)  /* also what a pipe holds in any case */
-#define PAGES_MAX ((size_t)256 << 10) /* at a time, so that others get theirs */
+#define PAGES_MAX ((size_t)2 << 20)   /* at a time, so that others get theirs (as nginx) */
+#define PAGES_FEW ((size_t)256 << 10) /* if not so many are there */
 #define PAGES_MIN ((size_t)32 << 10)  /* less is quicker read */
 
 /* Not in the headers of every libc: Linux 6.5. */
@@ -59,14 +60,25 @@ static bool is_cached(const struct source *s, size_t len)
     return stat[0] >= (range.off + len + page - 1) / page - range.off / page;
 }
 
+/* How much of what comes next, at most `left`, is to be sent without a copy. */
+static size_t pages_len(const struct source *s, uint64_t left)
+{
+    const uint64_t there = s->size > (uint64_t)s->at ? s->size - (uint64_t)s->at : 0;
+    left = left < there ? left : there;
+    if (s->by_copy || left < PAGES_MIN)
+        return 0;
+    size_t len = left < PAGES_MAX ? (size_t)left : PAGES_MAX;
+    if (is_cached(s, len))
+        return len;
+    return len > PAGES_FEW && is_cached(s, PAGES_FEW) ? PAGES_FEW : 0;
+}
+
 /* Sends some of it without a copy; *ret_sent is 0 if that is not to be, or was refused. */
 static int send_pages(gust_conn *dst, struct source *s, uint64_t left, size_t *ret_sent)
 {
-    const uint64_t there = s->size > (uint64_t)s->at ? s->size - (uint64_t)s->at : 0;
-    size_t len = left < PAGES_MAX ? (size_t)left : PAGES_MAX;
+    size_t len = pages_len(s, left);
     *ret_sent = 0;
-    len = len < there ? len : (size_t)there;
-    if (s->by_copy || len < PAGES_MIN || !is_cached(s, len))
+    if (len == 0)
         return 0;
     const gust__pages pages = {.fd = s->fd, .at = s->at};
     const gust__piece piece = {.pages = &pages, .len = len};
