@@ -86,3 +86,16 @@ enum chunk_next gust__chunked_next(struct chunked *c, const char *p, size_t n, s
         return CHUNK_NEXT_TRAILERS;
     return n > *ret_skip ? CHUNK_NEXT_DATA : CHUNK_NEXT_MORE;
 }
+
+gust_span gust__chunk_head(uint64_t len, char buf[CHUNK_HEAD_MAX])
+{
+    char *end = buf + CHUNK_HEAD_MAX;
+    char *p = end;
+
+    *--p = '\n';
+    *--p = '\r';
+    do
+        *--p = "0123456789abcdef"[len & 15];
+    while (len >>= 4);
+    return (gust_span){p, (size_t)(end - p)};
+}
