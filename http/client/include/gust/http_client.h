@@ -112,7 +112,7 @@ typedef struct gust_http_client_options {
     /* Of each origin. */
     unsigned conns_max;      /* connections at once; beyond, calls wait in line */
     unsigned idle_max;       /* connections kept that serve nobody */
-    int64_t idle_timeout_ns; /* how long they are kept: so long, or half as long again */
+    int64_t idle_timeout_ns; /* how long they are kept: so long, and up to a second more */
 
     size_t header_bytes_max;    /* status line, fields and line ends; trailers the same */
     unsigned header_fields_max; /* trailers count on their own */
@@ -292,8 +292,8 @@ void gust_http_call_redirects(gust_http_call *call, unsigned max);
 /* May the request be sent again, on a new connection, if the server has closed one that was
  * idle?  By default it is, once, if nothing of a response has come, the connection had served
  * others, the body was sent by gust_http_call_send, and the method is idempotent (RFC 9110,
- * 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or there is an Idempotency-Key; any method
- * if nothing can have been sent. */
+ * 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or there is an Idempotency-Key.  For other
+ * calls idle connections are looked at before they are used. */
 void gust_http_call_no_retry(gust_http_call *call);
 
 /* Takes a new connection even if there is an idle one. */
