@@ -1,23 +1,23 @@
-#include "proxy/set.h"
+#include "proxy/current.h"
 
 #include <sched.h>
 
-void gust__current_init(struct proxy_current *c, struct proxy_set *set)
+void gust__current_init(struct current *c, struct counted *first)
 {
     for (unsigned i = 0; i < CURRENT_SHARDS; i++)
         c->shards[i] = (struct current_shard){
-            .set = set,
+            .current = first,
             .random = (uint64_t)gust_now() * 2 + 1 + ((uint64_t)i << 48),
         };
 }
 
-struct proxy_set *gust__current_replace(struct proxy_current *c, struct proxy_set *set)
+struct counted *gust__current_replace(struct current *c, struct counted *next)
 {
-    struct proxy_set *before = c->shards[0].set; /* only we change it */
+    struct counted *before = c->shards[0].current; /* only we change it */
 
     for (unsigned i = 0; i < CURRENT_SHARDS; i++) {
         gust_mutex_lock(&c->shards[i].mutex);
-        c->shards[i].set = set;
+        c->shards[i].current = next;
         gust_mutex_unlock(&c->shards[i].mutex);
     }
     return before;
@@ -29,15 +29,25 @@ static uint64_t next_random(struct current_shard *s)
     return s->random;
 }
 
-enum pick_result gust__current_pick(struct proxy_current *c, struct pick pick,
-                                    struct upstream **ret_upstream)
+struct counted *gust__current_take(struct current *c, unsigned *ret_shard, uint64_t *ret_random)
 {
     int cpu = sched_getcpu();
-    struct current_shard *s = &c->shards[cpu < 0 ? 0 : (unsigned)cpu % CURRENT_SHARDS];
+    unsigned shard = cpu < 0 ? 0 : (unsigned)cpu % CURRENT_SHARDS;
+    struct current_shard *s = &c->shards[shard];
 
     gust_mutex_lock(&s->mutex);
-    pick.random = next_random(s);
-    enum pick_result r = gust__set_pick(s->set, &pick, ret_upstream);
+    struct counted *it = s->current;
+    *ret_random = next_random(s);
+    atomic_fetch_add_explicit(&it->users[shard].count, 1, memory_order_relaxed);
     gust_mutex_unlock(&s->mutex);
-    return r;
+    *ret_shard = shard;
+    return it;
+}
+
+bool gust__counted_is_unused(struct counted *it)
+{
+    for (unsigned i = 0; i < CURRENT_SHARDS; i++)
+        if (atomic_load_explicit(&it->users[i].count, memory_order_acquire) > 0)
+            return false;
+    return true;
 }

@@ -1,13 +1,11 @@
 /* The upstreams that requests are shared out to, and how; made once for a configuration, and
  * never changed after that.
  *
- * balance.c picks; current.c is where the set of the moment is found and replaced. */
+ * balance.c picks; a set belongs to a configuration (proxy/config.h). */
 #ifndef GUST_PROXY_SET_H
 #define GUST_PROXY_SET_H
 
 #include "proxy/upstream.h"
-
-#include <gust/sync.h>
 
 struct member {
     struct upstream *upstream; /* owned */
@@ -65,32 +63,5 @@ struct pick {
  * two additions; no lock. */
 enum pick_result gust__set_pick(struct proxy_set *set, const struct pick *pick,
                                 struct upstream **ret_upstream);
-
-/* --- current.c --- */
-
-#define CURRENT_SHARDS 16
-
-/* Readers of the current set are counted nowhere: who picks holds the mutex of its CPU's
- * shard for that moment, so that no two CPUs write to the same line; who replaces the set
- * takes all of these mutexes one after the other, and after that nobody is left in the old
- * one.  A count per set would be one more line that all CPUs fight for. */
-struct current_shard {
-    gust_mutex mutex;
-    struct proxy_set *set;
-    uint64_t random;
-} __attribute__((aligned(64)));
-
-struct proxy_current {
-    struct current_shard shards[CURRENT_SHARDS];
-};
-
-void gust__current_init(struct proxy_current *c, struct proxy_set *set);
-
-/* Returns the set from before, which nobody uses any more; the caller's.  By one at a time. */
-struct proxy_set *gust__current_replace(struct proxy_current *c, struct proxy_set *set);
-
-/* gust__set_pick of the current set, with a random number. */
-enum pick_result gust__current_pick(struct proxy_current *c, struct pick pick,
-                                    struct upstream **ret_upstream);
 
 #endif

@@ -1,75 +1,109 @@
-/* The set of the moment, replaced while others pick from it. */
+/* What is current, replaced while others take it. */
 #include "tests/harness/test.h"
 
-#include "proxy/set.h"
+#include "proxy/current.h"
 
 #include <gust/timer.h>
 
-#define PICKERS 4
+#include <stdlib.h>
+
+#define TAKERS 4
 #define REPLACEMENTS 200
 
 struct play {
-    struct proxy_current current;
-    struct upstream *upstreams[2];
+    struct current current;
     atomic_bool over;
-    _Atomic uint64_t picked;
+    _Atomic uint64_t taken;
     gust_waitgroup done;
 };
 
-static const struct health_limits limits = {.failures_max = 0};
+/* What is freed must not be found any more: `alive` would be another number then. */
+struct thing {
+    struct counted counted;
+    _Atomic uint32_t alive;
+};
 
-static struct proxy_set *set_of(struct upstream *u)
+#define ALIVE 0x600dU
+
+static struct thing *thing_new(void)
 {
-    const struct member m = {.upstream = u, .weight = 1};
-    struct proxy_set *set;
+    struct thing *t = aligned_alloc(64, sizeof(*t));
 
-    CHECK_EQ(gust__set_new(GUST_HTTP_ROUND_ROBIN, &limits, &m, 1, &set), 0);
-    return set;
+    CHECK(t);
+    memset(t, 0, sizeof(*t));
+    atomic_store(&t->alive, ALIVE);
+    return t;
 }
 
-static void pick_all_the_time(void *arg)
+static void thing_free(struct thing *t)
+{
+    CHECK(gust__counted_is_unused(&t->counted));
+    atomic_store(&t->alive, 0);
+    free(t);
+}
+
+static void take_all_the_time(void *arg)
 {
     struct play *p = arg;
-    struct upstream *u;
 
     while (!atomic_load(&p->over)) {
-        CHECK_EQ(gust__current_pick(&p->current, (struct pick){0}, &u), PICK_OK);
-        CHECK(u == p->upstreams[0] || u == p->upstreams[1]);
-        atomic_fetch_add(&p->picked, 1);
-        gust__upstream_leave(u);
+        unsigned shard;
+        uint64_t random;
+        struct counted *it = gust__current_take(&p->current, &shard, &random);
         gust_yield();
+        CHECK_EQ(atomic_load(&((struct thing *)it)->alive), ALIVE);
+        current_put(it, shard);
+        atomic_fetch_add(&p->taken, 1);
     }
     gust_waitgroup_done(&p->done);
 }
 
-static int replace_and_pick(void *arg)
+static int replace_and_take(void *arg)
 {
     static struct play p;
 
     (void)arg;
-    CHECK_EQ(gust__upstream_new(&(gust_http_upstream){.url = "http://a"}, &p.upstreams[0]), 0);
-    CHECK_EQ(gust__upstream_new(&(gust_http_upstream){.url = "http://b"}, &p.upstreams[1]), 0);
-    gust__current_init(&p.current, set_of(p.upstreams[0]));
-    gust_waitgroup_add(&p.done, PICKERS);
-    for (int i = 0; i < PICKERS; i++)
-        CHECK_EQ(gust_go(pick_all_the_time, &p), 0);
-    for (int i = 1; i <= REPLACEMENTS; i++) {
-        uint64_t before = atomic_load(&p.picked);
-        gust__set_free(gust__current_replace(&p.current, set_of(p.upstreams[i & 1])));
-        while (atomic_load(&p.picked) == before)
+    gust__current_init(&p.current, &thing_new()->counted);
+    gust_waitgroup_add(&p.done, TAKERS);
+    for (int i = 0; i < TAKERS; i++)
+        CHECK_EQ(gust_go(take_all_the_time, &p), 0);
+    for (int i = 0; i < REPLACEMENTS; i++) {
+        uint64_t before = atomic_load(&p.taken);
+        struct counted *old = gust__current_replace(&p.current, &thing_new()->counted);
+        while (!gust__counted_is_unused(old) || atomic_load(&p.taken) == before)
             gust_yield();
+        thing_free((struct thing *)old);
     }
     atomic_store(&p.over, true);
     CHECK_EQ(gust_waitgroup_wait(&p.done, gust_after(20 * GUST_SEC)), 0);
-    gust__set_free(gust__current_replace(&p.current, NULL));
-    for (int i = 0; i < 2; i++) {
-        CHECK_EQ(upstream_in_flight(p.upstreams[i]), 0);
-        gust__upstream_disown(p.upstreams[i]);
-    }
+    thing_free((struct thing *)gust__current_replace(&p.current, NULL));
     return 0;
 }
 
-Test(current, a_set_is_replaced_under_those_who_pick)
+Test(current, is_replaced_under_those_who_take_it)
 {
-    test_run_without_leaks(replace_and_pick, NULL);
+    test_run_without_leaks(replace_and_take, NULL);
+}
+
+static int count_users(void *arg)
+{
+    static struct current c;
+    unsigned a, b;
+    uint64_t random;
+
+    (void)arg;
+    struct thing *t = thing_new();
+    gust__current_init(&c, &t->counted);
+    CHECK_EQ(gust__current_take(&c, &a, &random), &t->counted);
+    CHECK_EQ(gust__current_take(&c, &b, &random), &t->counted);
+    current_put(&t->counted, a);
+    CHECK(!gust__counted_is_unused(&t->counted));
+    current_put(&t->counted, b);
+    thing_free(t);
+    return 0;
+}
+
+Test(current, knows_whether_it_is_used)
+{
+    test_run(count_users, NULL);
 }

@@ -158,14 +158,17 @@ typedef struct gust_http_proxy_options {
      * connections to the old ones are closed. */
     int64_t resolve_ns;
 
+    uint64_t body_bytes_max; /* of a request; beyond: 413.  0: no limit.  In place of the
+                                server's own */
+
     gust_http_host_policy host_policy;
     const char *host; /* copied */
     gust_http_forwarding forwarding; /* X-Forwarded-For, -Proto and -Host */
     bool forwarded;                  /* Forwarded (RFC 7239) as well */
     const char *via; /* the name in Via; NULL: "gust"; "": no Via is added.  Copied */
 
-    gust_tls_config *tls; /* for https; NULL: verified by the system's store.  The proxy
-                             takes a reference */
+    gust_tls_config *tls; /* for https.  One of zero options verifies upstreams by the
+                             system's store.  The proxy takes a reference */
     int proxy_protocol;   /* 1 or 2: connections begin with a PROXY header (<gust/proxy.h>)
                              of that version, and serve one request each */
 } gust_http_proxy_options;
@@ -184,8 +187,7 @@ int gust_http_proxy_reload(gust_http_proxy *proxy, const gust_http_proxy_options
 /* Frees it; no request of its may be under way.  May wait for a moment.  NULL is accepted. */
 void gust_http_proxy_free(gust_http_proxy *proxy);
 
-/* The handler: a gust_http_handler whose argument is a gust_http_proxy.  Reads the request's
- * body whatever the server's limit on bodies is. */
+/* The handler: a gust_http_handler whose argument is a gust_http_proxy. */
 void gust_http_proxy_serve(gust_http_request *req, gust_http_response *res, void *proxy);
 
 /* --- Looking at it ---------------------------------------------------------- */
