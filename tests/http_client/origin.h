@@ -27,6 +27,7 @@ struct origin {
     gust_listener *listener;
     gust_addr addr;
     gust_waitgroup playing;
+    _Atomic unsigned closed; /* connections, by the server */
     gust_http_client *client;
     gust_http_origin *origin;
 };
@@ -70,6 +71,7 @@ static inline void play(void *arg)
             then = x->then;
         } while (++x < end && then == STAY);
         end_conn(conn, then);
+        o->closed++;
     }
     gust_waitgroup_done(&o->playing);
 }
@@ -102,6 +104,17 @@ static inline void origin_start(struct origin *o, const struct exchange *script,
 
 #define ORIGIN_START(o, script, ...) \
     origin_start(o, script, sizeof(script) / sizeof((script)[0]), __VA_ARGS__)
+
+/* From then on the client can know it. */
+static inline void await_closed(struct origin *o, unsigned count)
+{
+    gust_time until = SOON;
+
+    while (o->closed < count) {
+        CHECK(gust_now() < until);
+        gust_yield();
+    }
+}
 
 static inline void origin_stop(struct origin *o)
 {
