@@ -32,7 +32,9 @@ struct origin {
     gust_http_origin *origin;
 };
 
+#ifndef SOON
 #define SOON gust_after(SITE_WAIT_NS)
+#endif
 
 static inline void read_expected(gust_conn *conn, const struct exchange *x)
 {
@@ -137,11 +139,11 @@ static inline gust_span text_span(const char *text)
     return (gust_span){text, strlen(text)};
 }
 
-static inline gust_http_call *new_call(struct origin *o, const char *method, const char *target)
+static inline gust_http_call *new_call(struct origin *o, const char *method, const char *path)
 {
     gust_http_call *call;
 
-    CHECK_EQ(gust_http_origin_call(o->origin, text_span(method), text_span(target), &call), 0);
+    CHECK_EQ(gust_http_origin_call(o->origin, text_span(method), text_span(path), &call), 0);
     return call;
 }
 
@@ -157,17 +159,17 @@ static inline void expect_body(gust_http_call *call, const char *expected)
 }
 
 /* A request without a body. */
-static inline gust_http_call *ask_for(struct origin *o, const char *method, const char *target)
+static inline gust_http_call *ask_for(struct origin *o, const char *method, const char *path)
 {
-    gust_http_call *call = new_call(o, method, target);
+    gust_http_call *call = new_call(o, method, path);
 
     CHECK_EQ(gust_http_call_send(call, NULL, 0), 0);
     return call;
 }
 
-static inline void expect_get(struct origin *o, const char *target, int status, const char *body)
+static inline void expect_get(struct origin *o, const char *path, int status, const char *body)
 {
-    gust_http_call *call = ask_for(o, "GET", target);
+    gust_http_call *call = ask_for(o, "GET", path);
 
     CHECK_EQ(gust_http_call_wait(call), status);
     expect_body(call, body);
