@@ -27,11 +27,14 @@ struct origin {
     gust_listener *listener;
     gust_addr addr;
     gust_waitgroup playing;
+    _Atomic unsigned closed; /* connections, by the server */
     gust_http_client *client;
     gust_http_origin *origin;
 };
 
+#ifndef SOON
 #define SOON gust_after(SITE_WAIT_NS)
+#endif
 
 static inline void read_expected(gust_conn *conn, const struct exchange *x)
 {
@@ -48,8 +51,14 @@ static inline void read_expected(gust_conn *conn, const struct exchange *x)
 
 static inline void end_conn(gust_conn *conn, enum then how)
 {
-    if (how == LEAVE || how == STAY)
-        CHECK(gust_conn_fill(conn, 1 << 16, SOON) <= 0);
+    ssize_t n;
+
+    if (how == LEAVE || how == STAY) {
+        do
+            gust_conn_consume(conn, gust_conn_view(conn).len);
+        while ((n = gust_conn_fill(conn, 1 << 16, SOON)) > 0);
+        CHECK(n != -ETIMEDOUT);
+    }
     if (how == RESET)
         gust_conn_set_linger(conn, 0);
     gust_conn_close(conn, SOON);
@@ -70,6 +79,7 @@ static inline void play(void *arg)
             then = x->then;
         } while (++x < end && then == STAY);
         end_conn(conn, then);
+        o->closed++;
     }
     gust_waitgroup_done(&o->playing);
 }
@@ -103,6 +113,17 @@ static inline void origin_start(struct origin *o, const struct exchange *script,
 #define ORIGIN_START(o, script, ...) \
     origin_start(o, script, sizeof(script) / sizeof((script)[0]), __VA_ARGS__)
 
+/* From then on the client can know it. */
+static inline void await_closed(struct origin *o, unsigned count)
+{
+    gust_time until = SOON;
+
+    while (o->closed < count) {
+        CHECK(gust_now() < until);
+        gust_yield();
+    }
+}
+
 static inline void origin_stop(struct origin *o)
 {
     gust_http_origin_unref(o->origin);
@@ -118,11 +139,11 @@ static inline gust_span text_span(const char *text)
     return (gust_span){text, strlen(text)};
 }
 
-static inline gust_http_call *new_call(struct origin *o, const char *method, const char *target)
+static inline gust_http_call *new_call(struct origin *o, const char *method, const char *path)
 {
     gust_http_call *call;
 
-    CHECK_EQ(gust_http_origin_call(o->origin, text_span(method), text_span(target), &call), 0);
+    CHECK_EQ(gust_http_origin_call(o->origin, text_span(method), text_span(path), &call), 0);
     return call;
 }
 
@@ -138,17 +159,17 @@ static inline void expect_body(gust_http_call *call, const char *expected)
 }
 
 /* A request without a body. */
-static inline gust_http_call *ask_for(struct origin *o, const char *method, const char *target)
+static inline gust_http_call *ask_for(struct origin *o, const char *method, const char *path)
 {
-    gust_http_call *call = new_call(o, method, target);
+    gust_http_call *call = new_call(o, method, path);
 
     CHECK_EQ(gust_http_call_send(call, NULL, 0), 0);
     return call;
 }
 
-static inline void expect_get(struct origin *o, const char *target, int status, const char *body)
+static inline void expect_get(struct origin *o, const char *path, int status, const char *body)
 {
-    gust_http_call *call = ask_for(o, "GET", target);
+    gust_http_call *call = ask_for(o, "GET", path);
 
     CHECK_EQ(gust_http_call_wait(call), status);
     expect_body(call, body);
