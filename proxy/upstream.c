@@ -53,7 +53,7 @@ static bool split_url(const char *url, struct url_parts *parts)
     parts->authority = (gust_span){at, len};
     at += len;
     len = strlen(at);
-    if (chars_prefix(at, len, CH_TARGET) != len || memchr(at, '?', len))
+    if (chars_prefix(at, len, CH_TARGET) != len || strpbrk(at, "?\"\\<>"))
         return false;
     while (len > 0 && at[len - 1] == '/')
         len--;

@@ -53,6 +53,9 @@ Test(upstream, what_is_no_url_is_refused)
         "http://a/x?y",
         "http://a/#x",
         "http://a/x y",
+        "http://a/\"",
+        "http://a/\\",
+        "http://a/<b>",
         "http://a/\x80",
         "http://:80",
     };
