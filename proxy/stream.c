@@ -62,10 +62,19 @@ int gust__body_prepare(struct transfer *t)
 
 /* --- The sender ------------------------------------------------------------------------------ */
 
-/* Is there more in the view than what is in our hands? */
+/* Would the next read not have to wait? */
 static bool more_is_there(const struct transfer *t)
 {
-    return gust_conn_view(t->req->hc->conn).len > t->req->held;
+    const gust_http_request *req = t->req;
+    gust_span view = gust_conn_view(req->hc->conn);
+
+    if (gust__http_body_ended(req))
+        return true;
+    if (view.len <= req->held)
+        return false;
+    return req->body != BODY_CHUNKED ||
+           gust__chunked_has_more(&req->chunked,
+                                  (gust_span){view.data + req->held, view.len - req->held});
 }
 
 /* Errors: the upstream's, or -EPROTO for one of the client's. */

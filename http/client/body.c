@@ -233,24 +233,6 @@ void gust__body_take(gust_http_call *call, size_t n)
     gust__body_count(call, n);
 }
 
-/* The line end of the last chunk alone is not more of the body. */
-static bool has_more_chunks(const struct chunked *state, gust_span rest)
-{
-    struct chunked c = *state;
-    size_t skip;
-
-    switch (gust__chunked_next(&c, rest.data, rest.len, &skip)) {
-    case CHUNK_NEXT_MORE: return false;
-    case CHUNK_NEXT_TRAILERS:
-        rest = (gust_span){rest.data + skip, rest.len - skip};
-        return rest.len >= 2 &&
-               (rest.data[0] == '\r' || memmem(rest.data, rest.len, "\r\n\r\n", 4));
-    case CHUNK_NEXT_DATA:
-    case CHUNK_NEXT_BAD: break;
-    }
-    return true;
-}
-
 bool gust__body_is_there(const gust_http_call *call)
 {
     gust_span view = gust_conn_view(call->conn);
@@ -258,8 +240,8 @@ bool gust__body_is_there(const gust_http_call *call)
     if (call->body_ended || view.len <= call->held)
         return call->body_ended;
     return call->framing != BODY_BY_CHUNKS ||
-           has_more_chunks(&call->chunked,
-                           (gust_span){view.data + call->held, view.len - call->held});
+           gust__chunked_has_more(&call->chunked,
+                                  (gust_span){view.data + call->held, view.len - call->held});
 }
 
 /* Without waiting: a byte of it that is still to come may never come. */
