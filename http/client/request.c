@@ -105,7 +105,18 @@ static int add_defaults(gust_http_call *call)
     if (r == 0 && !call->has_auth && credentials.len > 0)
         r = gust__http_text_add_field(&call->line, (gust_span){"Authorization", 13}, credentials,
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
+    if (r == 0 && call->proxy && call->proxy->basic.len > 0)
+        r = gust__http_text_add_field(&call->line, (gust_span){"Proxy-Authorization", 19},
+                                      (gust_span){call->proxy->basic.data, call->proxy->basic.len},
+                                      GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     return r;
+}
+
+static gust_span host_of(const gust_http_call *call)
+{
+    if (!call->by_url)
+        return span_of(call->origin->authority);
+    return (gust_span){call->url.data + call->named.at, call->named.len};
 }
 
 /* What was added for an earlier try goes. */
@@ -116,8 +127,7 @@ int gust__request_finish(gust_http_call *call)
 
     line->len = call->line_len;
     if (!call->has_host)
-        r = gust__http_text_add_field(line, (gust_span){"Host", 4},
-                                      span_of(call->origin->authority),
+        r = gust__http_text_add_field(line, (gust_span){"Host", 4}, host_of(call),
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     if (r == 0 && call->by_url)
         r = add_defaults(call);
