@@ -105,7 +105,7 @@ NetTest(client_connect, a_unix_socket_serves_as_well)
                                   &o.origin),
              0);
     gust_waitgroup_add(&o.playing, 1);
-    CHECK_EQ(gust_go(play, &o), 0);
+    CHECK_EQ(gust_go(play_script, &o), 0);
     expect_get(&o, "/", 200, "ok");
     expect_get(&o, "/", 200, "ok");
     origin_stop(&o);

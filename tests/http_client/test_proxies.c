@@ -154,7 +154,7 @@ static int plain_main(void *arg)
             &(gust_http_client_options){.proxy_from_env = true, .redirects_max = 1}, &o.client),
         0);
     gust_waitgroup_add(&o.playing, 1);
-    CHECK_EQ(gust_go(play, &o), 0);
+    CHECK_EQ(gust_go(play_script, &o), 0);
     gust_http_call *call;
     CHECK_EQ(gust_http_call_new(o.client, "GET", "http://a.test/x?y", &call), 0);
     CHECK_EQ(gust_http_call_header(call, "Cookie", "c"), 0); /* not for b.test */
