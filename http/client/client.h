@@ -9,7 +9,8 @@
  *     request.c   what it asks for
  *     send.c      sending it
  *     receive.c   the response's head, and sending a request again
- *     body.c      the response's body; copy.c: into a connection or a server's response
+ *     body.c      the response's body as it was sent; decode.c: as it is handed out
+ *     copy.c      into a connection or a server's response
  *     location.c  calls with a URL, and redirects; url.c: URLs
  *     simple.c    whole calls
  *
@@ -215,7 +216,7 @@ struct gust_http_call {
     bool is_head, is_connect, idempotent, takes_body;
     bool has_host, has_agent, has_auth, has_key, closes, expects, upgrades;
     bool no_retry, fresh, retried;
-    bool by_url;
+    bool by_url, no_decoding;
     struct http_text url;             /* of calls that have one */
     struct head_part named;           /* its authority, for Host */
     const struct client_proxy *proxy; /* that is asked for the whole URL; NULL: none */
@@ -253,6 +254,8 @@ struct gust_http_call {
     uint64_t body_max;
     uint64_t body_bytes;
     struct chunked chunked;
+    int coding; /* of the body, if it is decoded; else -1 */
+    struct body_decoder *decoder;
     struct http_text trailer_text; /* received */
     struct failure failure;
     char reason[160]; /* what `failure.reason` may point to */
@@ -353,10 +356,22 @@ void gust__body_take(gust_http_call *call, size_t n);
 /* So many have been taken out of the connection in another way. */
 void gust__body_count(gust_http_call *call, uint64_t n);
 
-/* True if the next peek need not wait. */
-bool gust__body_is_there(const gust_http_call *call);
-
 /* Drops what is left of the body, as far as it has come.  False if it has not. */
 bool gust__body_discard(gust_http_call *call);
+
+/* --- decode.c --- */
+
+/* True if the request asks for codings; and whether a response with a body has one. */
+bool gust__decode_is_asked(const gust_http_call *call);
+void gust__decode_note(gust_http_call *call);
+void gust__decode_fini(gust_http_call *call);
+
+/* The next piece of the body as it is handed out: its length, 0 at the end, or an error; and
+ * takes n bytes of it. */
+ssize_t gust__call_peek(gust_http_call *call, gust_span *ret_piece);
+void gust__call_take(gust_http_call *call, size_t n);
+
+/* True if the next peek need not wait. */
+bool gust__call_has_more(const gust_http_call *call);
 
 #endif

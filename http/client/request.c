@@ -1,5 +1,6 @@
 /* What a call asks for: request line and fields. */
 #include "http/client/client.h"
+#include "http/client/decoding.h"
 
 #include <errno.h>
 
@@ -105,6 +106,10 @@ static int add_defaults(gust_http_call *call)
     if (r == 0 && !call->has_auth && credentials.len > 0)
         r = gust__http_text_add_field(&call->line, (gust_span){"Authorization", 13}, credentials,
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
+    if (r == 0 && gust__decode_is_asked(call))
+        r = gust__http_text_add_field(&call->line, (gust_span){"Accept-Encoding", 15},
+                                      span_of(call->client->options.decoding->accept),
+                                      GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     if (r == 0 && call->proxy && call->proxy->basic.len > 0)
         r = gust__http_text_add_field(&call->line, (gust_span){"Proxy-Authorization", 19},
                                       (gust_span){call->proxy->basic.data, call->proxy->basic.len},
@@ -179,6 +184,10 @@ static int special_field(gust_http_call *call, gust_span name, gust_span value)
         return gust__http_equals(name, "host")
                    ? once(&call->has_host, value.len > 0 && gust__http_host_valid(value))
                    : 1;
+    case 5:
+        if (gust__http_equals(name, "range"))
+            call->no_decoding = true;
+        return 1;
     case 6:
         return gust__http_equals(name, "expect") ? note_only(&call->expects, value, "100-continue")
                                                  : 1;
@@ -195,6 +204,8 @@ static int special_field(gust_http_call *call, gust_span name, gust_span value)
     case 15:
         if (gust__http_equals(name, "idempotency-key"))
             call->has_key = true;
+        if (gust__http_equals(name, "accept-encoding"))
+            call->no_decoding = true;
         return 1;
     case 17: return gust__http_equals(name, "transfer-encoding") ? -EINVAL : 1;
     default: return 1;
