@@ -12,9 +12,7 @@
 
 static int fail(gust_http_call *call, gust_http_phase phase, int error)
 {
-    const char *reason = error < -4096 ? gust_resolve_strerror(error) : "";
-
-    return gust__call_fail(&call->failure, phase, error, reason);
+    return gust__call_fail(&call->failure, phase, error, "");
 }
 
 /* --- Dialling ----------------------------------------------------------------------- */

@@ -448,7 +448,8 @@ const char *gust_http_phase_name(gust_http_phase phase);
 
 typedef struct gust_http_call_info {
     gust_http_phase phase; /* where the call is, or has failed */
-    int error;             /* what it has failed of; 0: it has not */
+    int error;             /* what it has failed of (gust_resolve_strerror has words for it);
+                              0: it has not */
     bool reused;           /* the connection had served other calls */
     bool sent;             /* something of the request may have reached the server */
     bool received;         /* something of a response has come */
