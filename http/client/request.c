@@ -16,26 +16,32 @@ static int add_text(struct http_text *t, const char *text)
 
 /* --- Request line ------------------------------------------------------------------- */
 
-static bool is_one_of(gust_span method, const char *const *names)
+/* What is known of methods; of others nothing is (RFC 9110, 9.2.2 and 9.3). */
+static const struct method {
+    gust_span name;
+    bool idempotent;
+    bool takes_body; /* an empty one is sent with its length */
+} methods[] = {
+    {{"GET", 3}, true, false},     {{"HEAD", 4}, true, false},   {{"POST", 4}, false, true},
+    {{"PUT", 3}, true, true},      {{"DELETE", 6}, true, false}, {{"PATCH", 5}, false, true},
+    {{"OPTIONS", 7}, true, false}, {{"TRACE", 5}, true, false},
+};
+
+static bool same(gust_span a, gust_span b)
 {
-    for (; *names; names++)
-        if (method.len == strlen(*names) && memcmp(method.data, *names, method.len) == 0)
-            return true;
-    return false;
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
-static void note_method(gust_http_call *call, gust_span method)
+static void note_method(gust_http_call *call, gust_span name)
 {
-    static const char *const idempotent[] = {"GET", "HEAD",   "OPTIONS", "TRACE",
-                                             "PUT", "DELETE", NULL};
-    static const char *const with_body[] = {"POST", "PUT", "PATCH", NULL};
-    static const char *const head[] = {"HEAD", NULL};
-    static const char *const tunnel[] = {"CONNECT", NULL};
+    const struct method *m = methods, *end = m + sizeof(methods) / sizeof(methods[0]);
 
-    call->idempotent = is_one_of(method, idempotent);
-    call->takes_body = is_one_of(method, with_body);
-    call->is_head = is_one_of(method, head);
-    call->is_connect = is_one_of(method, tunnel);
+    while (m < end && !same(m->name, name))
+        m++;
+    call->idempotent = m < end && m->idempotent;
+    call->takes_body = m < end && m->takes_body;
+    call->is_head = same(name, (gust_span){"HEAD", 4});
+    call->is_connect = same(name, (gust_span){"CONNECT", 7});
 }
 
 int gust__request_begin(gust_http_call *call, gust_span method, gust_span target)
