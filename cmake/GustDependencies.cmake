@@ -28,6 +28,9 @@ if(NOT BROTLIENC_FOUND)
     message(FATAL_ERROR "gust needs brotli.  Debian and Ubuntu: apt-get install libbrotli-dev")
 endif()
 
+# Comes with the encoder.
+pkg_check_modules(BROTLIDEC QUIET REQUIRED IMPORTED_TARGET libbrotlidec)
+
 pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson>=2.11)
 if(NOT JANSSON_FOUND)
     message(FATAL_ERROR
@@ -49,8 +52,4 @@ if(GUST_TESTS AND GUST_SANITIZE STREQUAL "none")
         message(FATAL_ERROR "The tests need Criterion.  Debian and Ubuntu: apt-get install "
             "libcriterion-dev; or leave them out with -DGUST_TESTS=OFF")
     endif()
-endif()
-if(GUST_TESTS)
-    # Comes with the encoder.
-    pkg_check_modules(BROTLIDEC QUIET REQUIRED IMPORTED_TARGET libbrotlidec)
 endif()

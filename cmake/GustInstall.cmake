@@ -1,6 +1,6 @@
 # Libraries, public headers, gust.pc, and for what needs more than it gust-tls.pc (OpenSSL),
-# gust-http-compress.pc (zlib, brotli) and gust-http-json.pc (Jansson); gust-http-client.pc,
-# gust-http-proxy.pc.
+# gust-http-compress.pc and gust-http-decode.pc (zlib, brotli), gust-http-json.pc (Jansson); and
+# gust-http-client.pc and gust-http-proxy.pc, which servers do without.
 
 get_property(libraries GLOBAL PROPERTY GUST_LIBRARIES)
 install(TARGETS ${libraries} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -17,7 +17,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/cmake/GustSafepoints.cmake
 # Static archives do not record what they need, so gust.pc must say it.
 set(GUST_PC_LIBS "")
 foreach(library IN LISTS libraries)
-    if(library MATCHES "^gust_(tls|http_client|http_proxy|http_compress|http_json)$")
+    if(library MATCHES "^gust_(tls|http_client|http_proxy|http_compress|http_decode|http_json)$")
         continue()
     endif()
     string(PREPEND GUST_PC_LIBS "-l${library} ")
@@ -42,7 +42,8 @@ if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} AND NOT IS_ABSOLUTE ${CMAKE_INSTALL_I
     set(GUST_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
     set(GUST_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-foreach(name gust gust-tls gust-http-client gust-http-proxy gust-http-compress gust-http-json)
+foreach(name gust gust-tls gust-http-client gust-http-proxy
+    gust-http-compress gust-http-decode gust-http-json)
     configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

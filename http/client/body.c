@@ -49,13 +49,14 @@ void gust__body_begin(gust_http_call *call)
         call->framing = h->has_length ? BODY_BY_LENGTH : BODY_BY_CLOSE;
     }
     call->body_ended = call->framing == BODY_NONE || (h->has_length && call->left == 0);
+    gust__decode_note(call);
 }
 
 int64_t gust_http_call_content_length(const gust_http_call *call)
 {
     const struct response_head *h = &call->head;
 
-    if (call->heads != HEADS_FINAL)
+    if (call->heads != HEADS_FINAL || call->coding >= 0)
         return -1;
     if (h->has_length)
         return (int64_t)h->content_length;
@@ -233,7 +234,7 @@ void gust__body_take(gust_http_call *call, size_t n)
     gust__body_count(call, n);
 }
 
-bool gust__body_is_there(const gust_http_call *call)
+bool gust__body_has_more(const gust_http_call *call)
 {
     gust_span view = gust_conn_view(call->conn);
 
@@ -260,31 +261,6 @@ bool gust__body_discard(gust_http_call *call)
     call->no_wait = false;
     call->body_max = body_max;
     return n == 0;
-}
-
-ssize_t gust_http_call_next(gust_http_call *call, gust_span *ret_piece)
-{
-    ssize_t n = gust__body_peek(call);
-
-    if (n > 0) {
-        *ret_piece = (gust_span){gust_conn_view(call->conn).data, (size_t)n};
-        gust__body_take(call, (size_t)n);
-    }
-    return n;
-}
-
-ssize_t gust_http_call_read(gust_http_call *call, void *buf, size_t len)
-{
-    if (len == 0)
-        return 0;
-    ssize_t n = gust__body_peek(call);
-    if (n <= 0)
-        return n;
-    if ((size_t)n > len)
-        n = (ssize_t)len;
-    memcpy(buf, gust_conn_view(call->conn).data, (size_t)n);
-    gust__body_take(call, (size_t)n);
-    return n;
 }
 
 /* --- Trailers ------------------------------------------------------------------------------------ */

@@ -31,6 +31,7 @@ int gust__call_new(gust_http_client *client, gust_http_origin *origin, gust_http
     call->text = call->head_storage;
     call->text_size = HEAD_STORAGE;
     call->body_max = GUST_HTTP_UNLIMITED;
+    call->coding = -1;
     *ret_call = call;
     return 0;
 }
@@ -62,6 +63,7 @@ void gust_http_call_free(gust_http_call *call)
     if (!call)
         return;
     gust__call_release(call);
+    gust__decode_fini(call);
     free(call->url.heap);
     free(call->basic.heap);
     free(call->line.heap);
@@ -77,7 +79,9 @@ void gust_http_call_free(gust_http_call *call)
 
 void gust__call_reset_response(gust_http_call *call)
 {
+    gust__decode_fini(call);
     call->heads = HEADS_NONE;
+    call->coding = -1;
     call->interims = 0;
     call->received = false;
     call->body_ended = false;

@@ -89,6 +89,13 @@ static int keep_agent(gust_http_client *client)
     return 0;
 }
 
+static void release(gust_http_client *client)
+{
+    gust__proxies_fini(&client->proxies);
+    free(client->agent);
+    free(client);
+}
+
 int gust_http_client_new(const gust_http_client_options *options, gust_http_client **ret_client)
 {
     static const gust_http_client_options zeroes;
@@ -104,11 +111,12 @@ int gust_http_client_new(const gust_http_client_options *options, gust_http_clie
     client->options = *options;
     fill_in(&client->options);
     int r = keep_agent(client);
+    if (r == 0 && options->proxy_from_env)
+        r = gust__proxies_read(&client->proxies);
     if (r == 0)
         r = gust_pool_new(&calls, &client->calls);
     if (r < 0) {
-        free(client->agent);
-        free(client);
+        release(client);
         return r;
     }
     if (options->tls)
@@ -124,6 +132,5 @@ void gust_http_client_free(gust_http_client *client)
     gust__origins_drop(client);
     gust_pool_free(client->calls);
     gust_tls_config_unref(client->options.tls);
-    free(client->agent);
-    free(client);
+    release(client);
 }

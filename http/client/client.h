@@ -3,12 +3,14 @@
  *     client.c    options, and what all calls share
  *     origin.c    origins, and the table of those that URLs name
  *     pool.c      idle connections, limits, who waits; the sweep
- *     connect.c   making a connection
+ *     connect.c   making a connection; tunnel.c: through a proxy
+ *     proxies.c   which one the environment names
  *     call.c      the life of a call
  *     request.c   what it asks for
  *     send.c      sending it
  *     receive.c   the response's head, and sending a request again
- *     body.c      the response's body; copy.c: into a connection or a server's response
+ *     body.c      the response's body as it was sent; decode.c: as it is handed out
+ *     copy.c      into a connection or a server's response
  *     location.c  calls with a URL, and redirects; url.c: URLs
  *     simple.c    whole calls
  *
@@ -18,6 +20,7 @@
 #define GUST_HTTP_CLIENT_CLIENT_H
 
 #include "http/chunked.h"
+#include "http/client/proxies.h"
 #include "http/client/url.h"
 #include "http/response_head.h"
 #include "http/text.h"
@@ -42,6 +45,7 @@ LIST_HEAD(origin_list, gust_http_origin);
 struct gust_http_client {
     gust_http_client_options options; /* defaults are filled in */
     char *agent;                      /* options.user_agent */
+    struct client_proxies proxies;    /* if options.proxy_from_env */
     struct gust_pool *calls;
     gust_mutex mutex;
     struct origin_list origins[ORIGIN_BUCKETS]; /* of URLs, by their keys */
@@ -77,7 +81,8 @@ struct gust_http_origin {
     uint16_t port;
     gust_tls_config *tls; /* counted, or NULL */
     char *tls_name;
-    gust_addr addr; /* len 0: look it up */
+    gust_addr addr;                   /* len 0: look it up */
+    const struct client_proxy *proxy; /* that connections go through; NULL: none */
     gust_http_timeouts timeouts;
     unsigned conns_max;
     unsigned idle_max;
@@ -106,7 +111,16 @@ struct origin_key {
     gust_span host;      /* with brackets */
     uint16_t port;
     bool tls;
+    const struct client_proxy *proxy; /* of the client's; follows from the rest */
 };
+
+/* The host without the brackets of an IPv6 address. */
+static inline gust_span gust__without_brackets(gust_span host)
+{
+    bool has = host.len > 1 && host.data[0] == '[';
+
+    return has ? (gust_span){host.data + 1, host.len - 2} : host;
+}
 
 /* Finds or makes the origin of a URL, with a reference for the caller. */
 int gust__origin_find(gust_http_client *client, const struct origin_key *key,
@@ -202,9 +216,11 @@ struct gust_http_call {
     bool is_head, is_connect, idempotent, takes_body;
     bool has_host, has_agent, has_auth, has_key, closes, expects, upgrades;
     bool no_retry, fresh, retried;
-    bool by_url;
-    struct http_text url;   /* of calls that have one */
-    struct http_text basic; /* the URL's credentials, for an Authorization field */
+    bool by_url, no_decoding;
+    struct http_text url;             /* of calls that have one */
+    struct head_part named;           /* its authority, for Host */
+    const struct client_proxy *proxy; /* that is asked for the whole URL; NULL: none */
+    struct http_text basic;           /* the URL's credentials, for an Authorization field */
     unsigned redirects, redirects_max;
     int proxy_status;
     struct http_text proxy_header; /* PROXY protocol; empty: none */
@@ -238,6 +254,8 @@ struct gust_http_call {
     uint64_t body_max;
     uint64_t body_bytes;
     struct chunked chunked;
+    int coding; /* of the body, if it is decoded; else -1 */
+    struct body_decoder *decoder;
     struct http_text trailer_text; /* received */
     struct failure failure;
     char reason[160]; /* what `failure.reason` may point to */
@@ -293,6 +311,11 @@ int gust__request_finish(gust_http_call *call);
 /* Makes a connection for the call.  Errors are recorded. */
 int gust__connect(gust_http_call *call, struct client_conn **ret_cc);
 
+/* --- tunnel.c --- */
+
+/* Has the origin's proxy connect to it.  Errors are recorded. */
+int gust__tunnel(gust_http_call *call, gust_conn *conn, gust_time deadline);
+
 /* --- send.c --- */
 
 /* Gets a connection, and sends the request that was sent by gust_http_call_send. */
@@ -334,9 +357,24 @@ void gust__body_take(gust_http_call *call, size_t n);
 void gust__body_count(gust_http_call *call, uint64_t n);
 
 /* True if the next peek need not wait. */
-bool gust__body_is_there(const gust_http_call *call);
+bool gust__body_has_more(const gust_http_call *call);
 
 /* Drops what is left of the body, as far as it has come.  False if it has not. */
 bool gust__body_discard(gust_http_call *call);
+
+/* --- decode.c --- */
+
+/* True if the request asks for codings; and whether a response with a body has one. */
+bool gust__decode_is_asked(const gust_http_call *call);
+void gust__decode_note(gust_http_call *call);
+void gust__decode_fini(gust_http_call *call);
+
+/* The next piece of the body as it is handed out: its length, 0 at the end, or an error; and
+ * takes n bytes of it. */
+ssize_t gust__call_peek(gust_http_call *call, gust_span *ret_piece);
+void gust__call_take(gust_http_call *call, size_t n);
+
+/* True if the next peek need not wait. */
+bool gust__call_has_more(const gust_http_call *call);
 
 #endif

@@ -12,16 +12,14 @@
 
 static int fail(gust_http_call *call, gust_http_phase phase, int error)
 {
-    const char *reason = error < -4096 ? gust_resolve_strerror(error) : "";
-
-    return gust__call_fail(&call->failure, phase, error, reason);
+    return gust__call_fail(&call->failure, phase, error, "");
 }
 
 /* --- Dialling ----------------------------------------------------------------------- */
 
-static int dial_name(gust_http_call *call, gust_time deadline, gust_conn **ret_conn)
+static int dial_host(gust_http_call *call, const char *host, const char *service,
+                     gust_time deadline, gust_conn **ret_conn)
 {
-    const gust_http_origin *o = call->origin;
     const gust_dial_options *dial = &call->client->options.dial;
     const gust_resolve_options how = {
         .family = dial->local ? dial->local->any.sa_family : dial->family,
@@ -29,12 +27,23 @@ static int dial_name(gust_http_call *call, gust_time deadline, gust_conn **ret_c
     };
     gust_addrs *addrs;
 
-    int r = gust_resolve(o->host, o->service, &how, deadline, &addrs);
+    int r = gust_resolve(host, service, &how, deadline, &addrs);
     if (r < 0)
         return fail(call, GUST_HTTP_PHASE_RESOLVE, r);
     r = gust_dial_addrs(addrs, dial, deadline, ret_conn);
     gust_addrs_free(addrs);
     return r < 0 ? fail(call, GUST_HTTP_PHASE_CONNECT, r) : 0;
+}
+
+static int dial_name(gust_http_call *call, gust_time deadline, gust_conn **ret_conn)
+{
+    const gust_http_origin *o = call->origin;
+    char service[8];
+
+    if (!o->proxy)
+        return dial_host(call, o->host, o->service, deadline, ret_conn);
+    snprintf(service, sizeof(service), "%u", o->proxy->port);
+    return dial_host(call, o->proxy->host, service, deadline, ret_conn);
 }
 
 static int dial_addr(gust_http_call *call, gust_time deadline, gust_conn **ret_conn)
@@ -105,6 +114,8 @@ static int open_conn(gust_http_call *call, gust_time deadline, gust_conn **ret_c
     if (r < 0)
         return r;
     r = send_proxy_header(call, conn, deadline);
+    if (r == 0 && call->origin->proxy)
+        r = gust__tunnel(call, conn, deadline);
     if (r == 0 && call->origin->tls)
         r = start_tls(call, conn);
     if (r < 0)

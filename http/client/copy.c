@@ -16,8 +16,9 @@
 
 static bool is_plain(const gust_http_call *call)
 {
-    return (call->framing == BODY_BY_LENGTH && call->left >= COPIED_MIN) ||
-           (call->framing == BODY_BY_CLOSE && call->body_max == GUST_HTTP_UNLIMITED);
+    return call->coding < 0 &&
+           ((call->framing == BODY_BY_LENGTH && call->left >= COPIED_MIN) ||
+            (call->framing == BODY_BY_CLOSE && call->body_max == GUST_HTTP_UNLIMITED));
 }
 
 static int fail(gust_http_call *call, int error)
@@ -58,18 +59,19 @@ static int copy_plain(gust_http_call *call, gust_conn *dst, uint64_t *copied)
 
 int gust_http_call_copy(gust_http_call *call, gust_conn *dst, uint64_t *ret_copied)
 {
+    gust_span piece;
     ssize_t n;
 
     *ret_copied = 0;
-    while ((n = gust__body_peek(call)) > 0) {
+    while ((n = gust__call_peek(call, &piece)) > 0) {
         if (is_plain(call))
             return copy_plain(call, dst, ret_copied);
-        ssize_t written = gust_conn_write(dst, gust_conn_view(call->conn).data, (size_t)n,
-                                          call_deadline(call, call->timeouts.body_ns));
-        if (written < 0)
-            return (int)written;
-        gust__body_take(call, (size_t)n);
-        *ret_copied += (uint64_t)n;
+        n = gust_conn_write(dst, piece.data, piece.len,
+                            call_deadline(call, call->timeouts.body_ns));
+        if (n < 0)
+            return (int)n;
+        gust__call_take(call, piece.len);
+        *ret_copied += piece.len;
     }
     return (int)n;
 }
@@ -82,15 +84,16 @@ static bool goes_plain(const gust_http_call *call, const gust_http_response *res
            !res->filter_state && gust__http_sends_body(res) && gust__http_admit(res, 1) == 0;
 }
 
-static int relay_piece(gust_http_call *call, gust_http_response *res, size_t n, uint64_t *copied)
+static int relay_piece(gust_http_call *call, gust_http_response *res, gust_span piece,
+                       uint64_t *copied)
 {
-    ssize_t written = gust_http_write(res, gust_conn_view(call->conn).data, n);
+    ssize_t written = gust_http_write(res, piece.data, piece.len);
 
     if (written < 0)
         return (int)written;
-    gust__body_take(call, n);
-    *copied += n;
-    return gust__body_is_there(call) ? 0 : gust_http_flush(res);
+    gust__call_take(call, piece.len);
+    *copied += piece.len;
+    return gust__call_has_more(call) ? 0 : gust_http_flush(res);
 }
 
 static int relay_plain(gust_http_call *call, gust_http_response *res, uint64_t *copied)
@@ -104,16 +107,17 @@ static int relay_plain(gust_http_call *call, gust_http_response *res, uint64_t *
 
 static int relay(gust_http_call *call, gust_http_response *res, uint64_t *copied)
 {
+    gust_span piece;
     ssize_t n;
     int r = 0;
 
-    while (r == 0 && (n = gust__body_peek(call)) != 0) {
+    while (r == 0 && (n = gust__call_peek(call, &piece)) != 0) {
         if (n < 0)
             return (int)n;
         if (goes_plain(call, res))
             r = relay_plain(call, res, copied);
         else
-            r = relay_piece(call, res, (size_t)n, copied);
+            r = relay_piece(call, res, piece, copied);
     }
     return r;
 }
@@ -121,7 +125,7 @@ static int relay(gust_http_call *call, gust_http_response *res, uint64_t *copied
 int gust_http_call_relay(gust_http_call *call, gust_http_response *res, uint64_t *ret_copied)
 {
     *ret_copied = 0;
-    if (call->framing == BODY_BY_LENGTH)
+    if (call->framing == BODY_BY_LENGTH && call->coding < 0)
         gust__http_declare(res, res->written + call->left);
     int r = relay(call, res, ret_copied);
     /* A chunked response that ended now would look complete. */

@@ -8,17 +8,23 @@
 
 /* --- Where to -------------------------------------------------------------------------- */
 
+/* A proxy for http is the server that is asked; one for https only connects. */
 static int find_origin(gust_http_client *client, const struct client_url *url,
                        gust_http_origin **ret_origin)
 {
-    const struct origin_key key = {url->authority, url->host, url->port, url->tls};
+    const struct client_proxy *proxy = gust__proxy_for(&client->proxies, url);
+    struct origin_key key = {url->authority, url->host, url->port, url->tls, proxy};
 
     if (url->tls && !client->options.tls)
         return -EPROTONOSUPPORT;
+    if (proxy && !url->tls) {
+        key = (struct origin_key){.authority = span_of(proxy->authority), .port = proxy->port};
+        key.host = gust__http_host_name(key.authority);
+    }
     return gust__origin_find(client, &key, ret_origin);
 }
 
-/* Sets URL and request line. */
+/* Sets URL and request line.  A proxy for http is sent all of the URL. */
 static int aim(gust_http_call *call, gust_span method, const struct client_url *url)
 {
     size_t target_at;
@@ -27,6 +33,11 @@ static int aim(gust_http_call *call, gust_span method, const struct client_url *
     int r = gust__url_write(url, URL_MAX, &call->url, &target_at);
     if (r < 0)
         return r;
+    call->named = (struct head_part){(uint32_t)(target_at - url->authority.len),
+                                     (uint32_t)url->authority.len};
+    call->proxy = url->tls ? NULL : gust__proxy_for(&call->client->proxies, url);
+    if (call->proxy)
+        target_at = 0;
     gust_span target = {call->url.data + target_at, call->url.len - target_at};
     return gust__request_begin(call, method, target);
 }
@@ -130,6 +141,11 @@ static bool is_post(const gust_http_call *call)
     return memcmp(call->line.data, "POST ", 5) == 0;
 }
 
+static bool is_https(const gust_http_call *call)
+{
+    return memcmp(call->url.data, "https:", 6) == 0;
+}
+
 static bool becomes_get(const gust_http_call *call)
 {
     int status = call->head.status;
@@ -208,6 +224,16 @@ static void start_over(gust_http_call *call)
     call->redirects++;
 }
 
+/* Not by their connections: a proxy may serve both. */
+static bool is_elsewhere(const gust_http_call *call, const struct client_url *url)
+{
+    struct client_url from;
+
+    return gust__url_split(gust_http_call_url(call), &from) < 0 || from.tls != url->tls ||
+           from.port != url->port ||
+           !gust__http_same_name(from.host, url->host.data, url->host.len);
+}
+
 static int redirect_to(gust_http_call *call, gust_span method, const struct client_url *url)
 {
     gust_http_origin *origin;
@@ -215,7 +241,7 @@ static int redirect_to(gust_http_call *call, gust_span method, const struct clie
     int r = find_origin(call->client, url, &origin);
     if (r < 0)
         return r;
-    bool elsewhere = origin != call->origin;
+    bool elsewhere = is_elsewhere(call, url);
     gust_http_origin *old = call->origin;
     bool to_get = becomes_get(call);
     start_over(call);
@@ -248,7 +274,7 @@ static int follow(gust_http_call *call, struct http_text *text)
                               gust_http_call_response_header(call, "Location"), URL_MAX, text);
     if (r == 0)
         r = gust__url_split((gust_span){text->data, text->len}, &url);
-    if (r == 0 && call->origin->tls && !url.tls)
+    if (r == 0 && is_https(call) && !url.tls)
         r = -EPROTONOSUPPORT;
     return r == 0 ? redirect_to(call, (gust_span){method, method_len}, &url) : r;
 }

@@ -45,13 +45,6 @@ static char *keep(char **at, gust_span s)
     return copy;
 }
 
-static gust_span without_brackets(gust_span host)
-{
-    bool has = host.len > 0 && host.data[0] == '[';
-
-    return has ? (gust_span){host.data + 1, host.len - 2} : host;
-}
-
 static gust_http_origin *allocate(const gust_http_origin_options *options, gust_span authority,
                                   gust_span host, uint16_t port)
 {
@@ -61,7 +54,7 @@ static gust_http_origin *allocate(const gust_http_origin_options *options, gust_
         return NULL;
     char *at = o->strings;
     o->authority = keep(&at, authority);
-    o->host = keep(&at, without_brackets(host));
+    o->host = keep(&at, gust__without_brackets(host));
     o->tls_name = keep(&at, tls_name);
     snprintf(o->service, sizeof(o->service), "%u", port);
     return o;
@@ -154,6 +147,7 @@ static int make_locked(gust_http_client *client, const struct origin_key *key,
     int r = origin_make(client, &options, key->authority, ret_origin);
     if (r == 0) {
         (*ret_origin)->listed = true;
+        (*ret_origin)->proxy = key->proxy;
         LIST_INSERT_HEAD(bucket, *ret_origin, link);
     }
     return r;

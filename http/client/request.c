@@ -1,5 +1,6 @@
 /* What a call asks for: request line and fields. */
 #include "http/client/client.h"
+#include "http/client/decoding.h"
 
 #include <errno.h>
 
@@ -15,26 +16,32 @@ static int add_text(struct http_text *t, const char *text)
 
 /* --- Request line ------------------------------------------------------------------- */
 
-static bool is_one_of(gust_span method, const char *const *names)
+/* What is known of methods; of others nothing is (RFC 9110, 9.2.2 and 9.3). */
+static const struct method {
+    gust_span name;
+    bool idempotent;
+    bool takes_body; /* an empty one is sent with its length */
+} methods[] = {
+    {{"GET", 3}, true, false},     {{"HEAD", 4}, true, false},   {{"POST", 4}, false, true},
+    {{"PUT", 3}, true, true},      {{"DELETE", 6}, true, false}, {{"PATCH", 5}, false, true},
+    {{"OPTIONS", 7}, true, false}, {{"TRACE", 5}, true, false},
+};
+
+static bool same(gust_span a, gust_span b)
 {
-    for (; *names; names++)
-        if (method.len == strlen(*names) && memcmp(method.data, *names, method.len) == 0)
-            return true;
-    return false;
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
-static void note_method(gust_http_call *call, gust_span method)
+static void note_method(gust_http_call *call, gust_span name)
 {
-    static const char *const idempotent[] = {"GET", "HEAD",   "OPTIONS", "TRACE",
-                                             "PUT", "DELETE", NULL};
-    static const char *const with_body[] = {"POST", "PUT", "PATCH", NULL};
-    static const char *const head[] = {"HEAD", NULL};
-    static const char *const tunnel[] = {"CONNECT", NULL};
+    const struct method *m = methods, *end = m + sizeof(methods) / sizeof(methods[0]);
 
-    call->idempotent = is_one_of(method, idempotent);
-    call->takes_body = is_one_of(method, with_body);
-    call->is_head = is_one_of(method, head);
-    call->is_connect = is_one_of(method, tunnel);
+    while (m < end && !same(m->name, name))
+        m++;
+    call->idempotent = m < end && m->idempotent;
+    call->takes_body = m < end && m->takes_body;
+    call->is_head = same(name, (gust_span){"HEAD", 4});
+    call->is_connect = same(name, (gust_span){"CONNECT", 7});
 }
 
 int gust__request_begin(gust_http_call *call, gust_span method, gust_span target)
@@ -105,7 +112,22 @@ static int add_defaults(gust_http_call *call)
     if (r == 0 && !call->has_auth && credentials.len > 0)
         r = gust__http_text_add_field(&call->line, (gust_span){"Authorization", 13}, credentials,
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
+    if (r == 0 && gust__decode_is_asked(call))
+        r = gust__http_text_add_field(&call->line, (gust_span){"Accept-Encoding", 15},
+                                      span_of(call->client->options.decoding->accept),
+                                      GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
+    if (r == 0 && call->proxy && call->proxy->basic.len > 0)
+        r = gust__http_text_add_field(&call->line, (gust_span){"Proxy-Authorization", 19},
+                                      (gust_span){call->proxy->basic.data, call->proxy->basic.len},
+                                      GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     return r;
+}
+
+static gust_span host_of(const gust_http_call *call)
+{
+    if (!call->by_url)
+        return span_of(call->origin->authority);
+    return (gust_span){call->url.data + call->named.at, call->named.len};
 }
 
 /* What was added for an earlier try goes. */
@@ -116,8 +138,7 @@ int gust__request_finish(gust_http_call *call)
 
     line->len = call->line_len;
     if (!call->has_host)
-        r = gust__http_text_add_field(line, (gust_span){"Host", 4},
-                                      span_of(call->origin->authority),
+        r = gust__http_text_add_field(line, (gust_span){"Host", 4}, host_of(call),
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     if (r == 0 && call->by_url)
         r = add_defaults(call);
@@ -169,6 +190,10 @@ static int special_field(gust_http_call *call, gust_span name, gust_span value)
         return gust__http_equals(name, "host")
                    ? once(&call->has_host, value.len > 0 && gust__http_host_valid(value))
                    : 1;
+    case 5:
+        if (gust__http_equals(name, "range"))
+            call->no_decoding = true;
+        return 1;
     case 6:
         return gust__http_equals(name, "expect") ? note_only(&call->expects, value, "100-continue")
                                                  : 1;
@@ -185,6 +210,8 @@ static int special_field(gust_http_call *call, gust_span name, gust_span value)
     case 15:
         if (gust__http_equals(name, "idempotency-key"))
             call->has_key = true;
+        if (gust__http_equals(name, "accept-encoding"))
+            call->no_decoding = true;
         return 1;
     case 17: return gust__http_equals(name, "transfer-encoding") ? -EINVAL : 1;
     default: return 1;

@@ -64,7 +64,7 @@ static inline void end_conn(gust_conn *conn, enum then how)
     gust_conn_close(conn, SOON);
 }
 
-static inline void play(void *arg)
+static inline void play_script(void *arg)
 {
     struct origin *o = arg;
     const struct exchange *x = o->script, *end = x + o->count;
@@ -107,7 +107,7 @@ static inline void origin_start(struct origin *o, const struct exchange *script,
                                   &o->origin),
              0);
     gust_waitgroup_add(&o->playing, 1);
-    CHECK_EQ(gust_go(play, o), 0);
+    CHECK_EQ(gust_go(play_script, o), 0);
 }
 
 #define ORIGIN_START(o, script, ...) \

@@ -72,8 +72,7 @@ NameTest(client_connect, a_name_that_does_not_exist_fails_in_the_look_up)
     fake_answer_error(EAI_NONAME, 0);
     gust_http_call *call = call_of(origin);
     CHECK_EQ(gust_http_call_send(call, NULL, 0), GUST_RESOLVE_NO_NAME);
-    expect_failure(call, GUST_HTTP_PHASE_RESOLVE, GUST_RESOLVE_NO_NAME,
-                   gust_resolve_strerror(GUST_RESOLVE_NO_NAME));
+    expect_failure(call, GUST_HTTP_PHASE_RESOLVE, GUST_RESOLVE_NO_NAME, "");
     gust_http_call_free(call);
     fake_hold(true);
     call = call_of(origin);
@@ -105,7 +104,7 @@ NetTest(client_connect, a_unix_socket_serves_as_well)
                                   &o.origin),
              0);
     gust_waitgroup_add(&o.playing, 1);
-    CHECK_EQ(gust_go(play, &o), 0);
+    CHECK_EQ(gust_go(play_script, &o), 0);
     expect_get(&o, "/", 200, "ok");
     expect_get(&o, "/", 200, "ok");
     origin_stop(&o);

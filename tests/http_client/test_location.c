@@ -45,7 +45,7 @@ static void place_start(struct place *p, const struct exchange *script, size_t c
     p->o.count = count;
     CHECK_EQ(gust_http_client_new(options, &p->o.client), 0);
     gust_waitgroup_add(&p->o.playing, 1);
-    CHECK_EQ(gust_go(play, &p->o), 0);
+    CHECK_EQ(gust_go(play_script, &p->o), 0);
 }
 
 #define PLACE_START(p, script, ...) \

@@ -124,7 +124,9 @@ typedef struct gust_http_client_options {
     unsigned redirects_max;
 
     /* Calls with a URL go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY
-     * name, or the same in lower case, read when the client is made. */
+     * name, or the same in lower case, read when the client is made.  As with Go: this machine
+     * is never asked for by a proxy, and HTTP_PROXY is passed over if REQUEST_METHOD is set.
+     * Proxies are spoken to by plain HTTP; https goes through them by CONNECT. */
     bool proxy_from_env;
 
     /* Undoes Content-Encoding: see <gust/http_decode.h>.  NULL, the default: bodies come as
@@ -141,7 +143,8 @@ typedef struct gust_http_client_options {
 
 /* Makes a client.  `options` may be NULL.  Does not block.
  * Errors: -EINVAL for a negative timeout, a limit above 16 MiB on the header, a proxy in
- * the environment that is no URL (the log says which); -ENOMEM.  Only from a goroutine. */
+ * the environment that is no http URL, a user_agent with a control byte in it; -ENOMEM.  Only
+ * from a goroutine. */
 int gust_http_client_new(const gust_http_client_options *options, gust_http_client **ret_client);
 
 /* Closes the idle connections and frees the client.  No call and no origin of it may be
@@ -445,7 +448,8 @@ const char *gust_http_phase_name(gust_http_phase phase);
 
 typedef struct gust_http_call_info {
     gust_http_phase phase; /* where the call is, or has failed */
-    int error;             /* what it has failed of; 0: it has not */
+    int error;             /* what it has failed of (gust_resolve_strerror has words for it);
+                              0: it has not */
     bool reused;           /* the connection had served other calls */
     bool sent;             /* something of the request may have reached the server */
     bool received;         /* something of a response has come */
