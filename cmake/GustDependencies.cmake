@@ -37,6 +37,11 @@ if(NOT JANSSON_FOUND)
         "gust needs Jansson 2.11 or newer.  Debian and Ubuntu: apt-get install libjansson-dev")
 endif()
 
+pkg_check_modules(YAML QUIET IMPORTED_TARGET yaml-0.1)
+if(NOT YAML_FOUND)
+    message(FATAL_ERROR "gust needs libyaml.  Debian and Ubuntu: apt-get install libyaml-dev")
+endif()
+
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 

@@ -341,7 +341,7 @@ Test(proxy, options_are_checked)
 
 static int too_many(void *arg)
 {
-    static char urls[GUST_HTTP_PROXY_UPSTREAMS_MAX + 1][16];
+    static char urls[GUST_HTTP_PROXY_UPSTREAMS_MAX + 1][32];
     static gust_http_upstream upstreams[GUST_HTTP_PROXY_UPSTREAMS_MAX + 1];
     gust_http_proxy_options o = {.upstreams = upstreams, .resolve_ns = GUST_FOREVER};
     gust_http_proxy *proxy;
