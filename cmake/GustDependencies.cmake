@@ -28,10 +28,18 @@ if(NOT BROTLIENC_FOUND)
     message(FATAL_ERROR "gust needs brotli.  Debian and Ubuntu: apt-get install libbrotli-dev")
 endif()
 
+# Comes with the encoder.
+pkg_check_modules(BROTLIDEC QUIET REQUIRED IMPORTED_TARGET libbrotlidec)
+
 pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson>=2.11)
 if(NOT JANSSON_FOUND)
     message(FATAL_ERROR
         "gust needs Jansson 2.11 or newer.  Debian and Ubuntu: apt-get install libjansson-dev")
+endif()
+
+pkg_check_modules(YAML QUIET IMPORTED_TARGET yaml-0.1)
+if(NOT YAML_FOUND)
+    message(FATAL_ERROR "gust needs libyaml.  Debian and Ubuntu: apt-get install libyaml-dev")
 endif()
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
@@ -49,8 +57,4 @@ if(GUST_TESTS AND GUST_SANITIZE STREQUAL "none")
         message(FATAL_ERROR "The tests need Criterion.  Debian and Ubuntu: apt-get install "
             "libcriterion-dev; or leave them out with -DGUST_TESTS=OFF")
     endif()
-endif()
-if(GUST_TESTS)
-    # Comes with the encoder.
-    pkg_check_modules(BROTLIDEC QUIET REQUIRED IMPORTED_TARGET libbrotlidec)
 endif()

@@ -1,10 +1,11 @@
 # Libraries, public headers, gust.pc, and for what needs more than it gust-tls.pc (OpenSSL),
-# gust-http-compress.pc (zlib, brotli) and gust-http-json.pc (Jansson).
+# gust-http-compress.pc and gust-http-decode.pc (zlib, brotli), gust-http-json.pc (Jansson); and
+# gust-http-client.pc and gust-http-proxy.pc, which servers do without.
 
 get_property(libraries GLOBAL PROPERTY GUST_LIBRARIES)
 install(TARGETS ${libraries} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(name core net http)
+foreach(name core net http http/client proxy proxy/yaml)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/${name}/include/gust
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 endforeach()
@@ -16,7 +17,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/cmake/GustSafepoints.cmake
 # Static archives do not record what they need, so gust.pc must say it.
 set(GUST_PC_LIBS "")
 foreach(library IN LISTS libraries)
-    if(library MATCHES "^gust_(tls|http_compress|http_json)$")
+    if(library MATCHES "^gust_(tls|http_client|http_proxy|http_proxy_yaml|http_compress|http_decode|http_json)$")
         continue()
     endif()
     string(PREPEND GUST_PC_LIBS "-l${library} ")
@@ -41,7 +42,8 @@ if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} AND NOT IS_ABSOLUTE ${CMAKE_INSTALL_I
     set(GUST_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
     set(GUST_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-foreach(name gust gust-tls gust-http-compress gust-http-json)
+foreach(name gust gust-tls gust-http-client gust-http-proxy gust-http-proxy-yaml
+    gust-http-compress gust-http-decode gust-http-json)
     configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

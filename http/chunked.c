@@ -86,3 +86,33 @@ enum chunk_next gust__chunked_next(struct chunked *c, const char *p, size_t n, s
         return CHUNK_NEXT_TRAILERS;
     return n > *ret_skip ? CHUNK_NEXT_DATA : CHUNK_NEXT_MORE;
 }
+
+bool gust__chunked_has_more(const struct chunked *c, gust_span rest)
+{
+    struct chunked copy = *c;
+    size_t skip;
+
+    switch (gust__chunked_next(&copy, rest.data, rest.len, &skip)) {
+    case CHUNK_NEXT_MORE: return false;
+    case CHUNK_NEXT_TRAILERS:
+        rest = (gust_span){rest.data + skip, rest.len - skip};
+        return rest.len >= 2 &&
+               (rest.data[0] == '\r' || memmem(rest.data, rest.len, "\r\n\r\n", 4));
+    case CHUNK_NEXT_DATA:
+    case CHUNK_NEXT_BAD: break;
+    }
+    return true;
+}
+
+gust_span gust__chunk_head(uint64_t len, char buf[CHUNK_HEAD_MAX])
+{
+    char *end = buf + CHUNK_HEAD_MAX;
+    char *p = end;
+
+    *--p = '\n';
+    *--p = '\r';
+    do
+        *--p = "0123456789abcdef"[len & 15];
+    while (len >>= 4);
+    return (gust_span){p, (size_t)(end - p)};
+}

@@ -40,4 +40,12 @@ enum chunk_next {
  * since) ended.  *ret_skip is the framing to drop; it is dropped in every case. */
 enum chunk_next gust__chunked_next(struct chunked *c, const char *p, size_t n, size_t *ret_skip);
 
+/* Without changing anything: true if the same bytes have more of the body in them, or its end,
+ * so that reading on would not wait.  The line end behind a chunk's data alone has not. */
+bool gust__chunked_has_more(const struct chunked *c, gust_span rest);
+
+/* A chunk's size line, for `len` bytes of data that are followed by CRLF; it lies in `buf`. */
+#define CHUNK_HEAD_MAX 20
+gust_span gust__chunk_head(uint64_t len, char buf[CHUNK_HEAD_MAX]);
+
 #endif

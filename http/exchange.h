@@ -23,6 +23,7 @@
 #include "http/arena.h"
 #include "http/chunked.h"
 #include "http/head.h"
+#include "http/text.h"
 #include "http/watch.h"
 
 #include <stdatomic.h>
@@ -195,14 +196,6 @@ bool gust__http_body_discard(gust_http_request *req);
 void gust__http_request_fini(gust_http_request *req);
 
 /* --- Response --- */
-
-/* Bytes that grow, first in the owner's storage, then on the heap. */
-struct http_text {
-    char *data;
-    size_t len;
-    size_t capacity;
-    char *heap; /* NULL while the owner's storage is enough */
-};
 
 /* The status line and the server's own fields are put in front of the handler's
  * once they are known; this is their room. */

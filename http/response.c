@@ -6,7 +6,6 @@
  * the handler returns, flushes, or has written more than is collected. */
 #include "http/response.h"
 
-#include "core/inject.h"
 #include "http/date.h"
 #include "http/filter.h"
 #include "http/status.h"
@@ -14,69 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- Text ----------------------------------------------------------------- */
-
-int gust__http_text_reserve(struct http_text *t, size_t more)
-{
-    if (more <= t->capacity - t->len)
-        return 0;
-    size_t capacity = t->capacity * 2 > t->len + more ? t->capacity * 2 : t->len + more;
-    char *heap = gust__realloc(t->heap, capacity);
-    if (!heap)
-        return -ENOMEM;
-    if (!t->heap && t->len > 0)
-        memcpy(heap, t->data, t->len);
-    t->data = t->heap = heap;
-    t->capacity = capacity;
-    return 0;
-}
-
-/* There is room. */
-static void text_put(struct http_text *t, const void *bytes, size_t n)
-{
-    if (n > 0)
-        memcpy(t->data + t->len, bytes, n);
-    t->len += n;
-}
-
-/* Appends "name: value\r\n".  Errors: -EINVAL, -ENOBUFS, -ENOMEM. */
-static int text_add_field(struct http_text *t, gust_span name, gust_span value)
-{
-    size_t need = name.len + value.len + 4;
-
-    if (value.len > RESPONSE_FIELDS_MAX || name.len > RESPONSE_FIELDS_MAX ||
-        t->len + need > RESPONSE_PREFIX_MAX + RESPONSE_FIELDS_MAX)
-        return -ENOBUFS;
-    int r = gust__http_text_reserve(t, need);
-    if (r < 0)
-        return r;
-    text_put(t, name.data, name.len);
-    text_put(t, ": ", 2);
-    text_put(t, value.data, value.len);
-    text_put(t, "\r\n", 2);
-    return 0;
-}
-
-static char *put_string(char *p, const char *s, size_t n)
-{
-    memcpy(p, s, n);
-    return p + n;
-}
-
-#define PUT_LITERAL(p, s) put_string(p, s, sizeof(s) - 1)
-
-static char *put_decimal(char *p, uint64_t value)
-{
-    char digits[20];
-    char *at = digits + sizeof(digits);
-
-    do {
-        *--at = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    return put_string(p, at, (size_t)(digits + sizeof(digits) - at));
-}
 
 static char *put_date(char *p)
 {
@@ -178,12 +114,13 @@ int gust_http_header_span(gust_http_response *res, const char *name, gust_span v
     if (!gust__http_field_valid(name_span, value))
         return -EINVAL;
     int r = special_field(res, name_span, value);
-    return r == 1 ? text_add_field(&res->text, name_span, value) : r;
+    return r == 1 ? gust__http_add_field(res, name_span, value) : r;
 }
 
 int gust__http_add_field(gust_http_response *res, gust_span name, gust_span value)
 {
-    return text_add_field(&res->text, name, value);
+    return gust__http_text_add_field(&res->text, name, value,
+                                     RESPONSE_PREFIX_MAX + RESPONSE_FIELDS_MAX);
 }
 
 int gust_http_header(gust_http_response *res, const char *name, const char *value)
@@ -278,9 +215,7 @@ int gust__http_end_header(gust_http_response *res)
 
 void gust__http_send_piece(gust_http_response *res, const void *buf, size_t len)
 {
-    char line[20];
-    char *end = line + sizeof(line);
-    char *p = end;
+    char line[CHUNK_HEAD_MAX];
 
     if (!gust__http_sends_body(res) || len == 0)
         return;
@@ -288,11 +223,8 @@ void gust__http_send_piece(gust_http_response *res, const void *buf, size_t len)
         send_bytes(res, buf, len);
         return;
     }
-    *--p = '\n';
-    *--p = '\r';
-    for (size_t left = len; left; left >>= 4)
-        *--p = "0123456789abcdef"[left & 15];
-    send_bytes(res, p, (size_t)(end - p));
+    gust_span head = gust__chunk_head(len, line);
+    send_bytes(res, head.data, head.len);
     send_bytes(res, buf, len);
     send_bytes(res, "\r\n", 2);
 }
@@ -380,7 +312,7 @@ int gust_http_trailer(gust_http_response *res, const char *name, const char *val
         return -EINVAL;
     if (!gust__http_sends_body(res) || res->req->head->minor == 0 || res->declared)
         return -ENOTSUP;
-    int r = text_add_field(&res->trailers, name_span, value_span);
+    int r = gust__http_text_add_field(&res->trailers, name_span, value_span, RESPONSE_FIELDS_MAX);
     if (r == 0)
         res->wants_chunked = true;
     return r;

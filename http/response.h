@@ -5,9 +5,6 @@
 
 #include "http/exchange.h"
 
-/* Makes room for `more` bytes, which moves the text.  Errors: -ENOMEM. */
-int gust__http_text_reserve(struct http_text *t, size_t more);
-
 /* Adds a field before the body has begun, which is known to be valid and none of those that
  * gust_http_header knows to be special.  Errors: -ENOBUFS, -ENOMEM. */
 int gust__http_add_field(gust_http_response *res, gust_span name, gust_span value);

@@ -53,9 +53,13 @@ static int resolve(const char *name, const gust_dial_options *options, gust_time
     return gust_resolve_text(name, &how, deadline, ret_addrs);
 }
 
-static int dial_addrs(gust_addrs *addrs, const gust_dial_options *options, gust_time deadline,
-                      gust_conn **ret_conn)
+static const gust_dial_options defaults;
+
+int gust_dial_addrs(gust_addrs *addrs, const gust_dial_options *options, gust_time deadline,
+                    gust_conn **ret_conn)
 {
+    if (!options)
+        options = &defaults;
     const size_t max = options->attempts_max ? options->attempts_max : GUST_DIAL_ATTEMPTS;
     const int64_t delay_ns =
         options->attempt_delay_ns ? options->attempt_delay_ns : GUST_DIAL_ATTEMPT_DELAY;
@@ -70,14 +74,13 @@ static int dial_addrs(gust_addrs *addrs, const gust_dial_options *options, gust_
 int gust_dial(const char *name, const gust_dial_options *options, gust_time deadline,
               gust_conn **ret_conn)
 {
-    static const gust_dial_options defaults;
     gust_addrs *addrs;
     if (!options)
         options = &defaults;
     int error = resolve(name, options, deadline, &addrs);
     if (error)
         return error;
-    error = dial_addrs(addrs, options, deadline, ret_conn);
+    error = gust_dial_addrs(addrs, options, deadline, ret_conn);
     gust_addrs_free(addrs);
     return error;
 }

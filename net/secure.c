@@ -1,6 +1,6 @@
 /* The part of <gust/tls.h> that needs no OpenSSL: so that listeners and HTTP can
- * serve TLS, and a program that does not use it need not link it.  What does the
- * work is reached through the configuration and the conn. */
+ * serve TLS and HTTP's client ask for it, and a program that does not use it need not
+ * link it.  What does the work is reached through the configuration and the conn. */
 #include <gust/tls.h>
 
 #include "net/conn.h"
@@ -26,6 +26,11 @@ void gust_tls_config_unref(gust_tls_config *config)
 int gust_tls_server(gust_conn *c, gust_tls_config *config)
 {
     return c->layer ? -EALREADY : ((gust__tls_base *)config)->server(c, config);
+}
+
+int gust_tls_client(gust_conn *c, gust_tls_config *config, const char *host)
+{
+    return c->layer ? -EALREADY : ((gust__tls_base *)config)->client(c, config, host);
 }
 
 int gust_tls_handshake(gust_conn *c, gust_time deadline)

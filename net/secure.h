@@ -9,6 +9,7 @@
 typedef struct gust__tls_base {
     _Atomic uint32_t refs;
     int (*server)(gust_conn *c, gust_tls_config *config);
+    int (*client)(gust_conn *c, gust_tls_config *config, const char *host);
     void (*destroy)(gust_tls_config *config);
 } gust__tls_base;
 

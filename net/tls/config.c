@@ -188,6 +188,7 @@ int gust_tls_config_new(const gust_tls_options *options, gust_tls_config **ret_c
         return -ENOMEM;
     atomic_init(&config->base.refs, 1);
     config->base.server = gust__tls_start_server;
+    config->base.client = gust__tls_start_client;
     config->base.destroy = config_destroy;
     config->keylog_fd = -1;
     gust__tickets_init(&config->tickets, o.ticket_rotation_ns, o.ticket_keys_kept);

@@ -54,12 +54,10 @@ static int copy_host(const char *host, char **ret_host)
     return 0;
 }
 
-int gust_tls_client(gust_conn *c, gust_tls_config *config, const char *host)
+int gust__tls_start_client(gust_conn *c, gust_tls_config *config, const char *host)
 {
     bool anonymous = !host || !*host;
     char *copy = NULL;
-    if (c->layer)
-        return -EALREADY;
     if (anonymous && !config->options.insecure_skip_verify)
         return -EINVAL;
     int error = anonymous ? 0 : copy_host(host, &copy);

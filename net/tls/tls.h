@@ -211,6 +211,7 @@ int gust__tls_fail(gust__tls *tls, int error, const char *why);
 /* --- state.c --------------------------------------------------------------- */
 
 int gust__tls_start_server(gust_conn *c, gust_tls_config *config);
+int gust__tls_start_client(gust_conn *c, gust_tls_config *config, const char *host);
 
 /* The handshake, unless it is done.  The caller holds no mutex. */
 int gust__tls_open(gust_conn *c, gust_time deadline);

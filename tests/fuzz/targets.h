@@ -43,6 +43,7 @@ fuzz_target fuzz_cookie;
 fuzz_target fuzz_head;
 fuzz_target fuzz_multipart;
 fuzz_target fuzz_range;
+fuzz_target fuzz_response_head;
 fuzz_target fuzz_url;
 
 #endif

@@ -138,3 +138,25 @@ Test(chunked, bounds_the_extensions_of_a_body)
         cr_assert_eq(gust__chunked_next(&c, "\r\n", 2, &skip), CHUNK_NEXT_MORE);
     }
 }
+
+static bool more(enum chunk_state state, uint64_t left, const char *rest)
+{
+    const struct chunked c = {.state = state, .left = left};
+
+    return gust__chunked_has_more(&c, (gust_span){rest, strlen(rest)});
+}
+
+Test(chunked, knows_whether_reading_on_would_wait)
+{
+    cr_assert(!more(CHUNK_DATA, 0, ""));
+    cr_assert(!more(CHUNK_DATA, 0, "\r\n"));
+    cr_assert(!more(CHUNK_DATA, 0, "\r\n5"));
+    cr_assert(!more(CHUNK_DATA, 0, "\r\n5\r\n"));
+    cr_assert(more(CHUNK_DATA, 0, "\r\n5\r\nh"));
+    cr_assert(more(CHUNK_DATA, 3, "h"));
+    cr_assert(!more(CHUNK_DATA, 0, "\r\n0\r\n"));
+    cr_assert(!more(CHUNK_DATA, 0, "\r\n0\r\nA: b\r\n"));
+    cr_assert(more(CHUNK_DATA, 0, "\r\n0\r\n\r\n"));
+    cr_assert(more(CHUNK_DATA, 0, "\r\n0\r\nA: b\r\n\r\n"));
+    cr_assert(more(CHUNK_SIZE, 0, "nonsense"));
+}

@@ -9,7 +9,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
          "docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md",
-         "docs/http-operations.md"]
+         "docs/http-operations.md", "docs/http-client.md"]
 
 
 def read(path):
@@ -42,7 +42,7 @@ def compile_example(code):
     with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
         source.write(HEADERS + code)
         source.flush()
-        includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http")]
+        includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http", "http/client")]
         # Handlers are shown on their own: nothing calls them, and they use no arg.
         subprocess.run(["cc", "-fsyntax-only", "-std=gnu17", "-Wall", "-Werror",
                         "-Wno-unused-function", *includes, source.name], check=True)
@@ -56,7 +56,7 @@ def other_examples_compile():
         for code in blocks(read(page), "c"):
             compile_example(code)
     # A guide goes on from one block to the next.
-    for guide in ("docs/http.md", "docs/http-operations.md"):
+    for guide in ("docs/http.md", "docs/http-operations.md", "docs/http-client.md"):
         compile_example("".join(code for code in blocks(read(guide), "c") if code != hello))
 
 

@@ -286,6 +286,20 @@ NameTest(dial_name, an_address_is_a_name_too)
     gust_listener_close(l);
 }
 
+NameTest(dial_name, addresses_can_be_looked_up_beforehand)
+{
+    gust_addr addr;
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_conn *c = NULL;
+    gust_addrs *addrs;
+    gust_listener *l = listen_on("127.0.0.1:0", &addr);
+    CHECK_EQ(gust_resolve_text(gust_addr_format(&addr, text), NULL, SOON, &addrs), 0);
+    CHECK_EQ(gust_dial_addrs(addrs, NULL, SOON, &c), 0);
+    check_pair(c, l);
+    gust_addrs_free(addrs);
+    gust_listener_close(l);
+}
+
 /* --- Failure ------------------------------------------------------------------------------------- */
 
 PeersTest(dial_name, the_error_is_that_of_the_first_attempt)

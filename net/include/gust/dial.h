@@ -3,6 +3,7 @@
 #define GUST_DIAL_H
 
 #include <gust/net.h>
+#include <gust/resolve.h>
 #include <gust/tcp.h>
 
 #ifdef __cplusplus
@@ -45,6 +46,12 @@ typedef struct gust_dial_options {
  * -ENOMEM. */
 int gust_dial(const char *name, const gust_dial_options *options, gust_time deadline,
               gust_conn **ret_conn);
+
+/* The same with addresses that were looked up before, for who wants to know which of the two
+ * has failed.  Puts them into the order in which they are tried.  Their family must be one
+ * that options->local can be used with. */
+int gust_dial_addrs(gust_addrs *addrs, const gust_dial_options *options, gust_time deadline,
+                    gust_conn **ret_conn);
 
 #ifdef __cplusplus
 }
