@@ -9,27 +9,12 @@
 #include <gust/http_proxy_yaml.h>
 #include <gust/proxy.h>
 
-#include <errno.h>
-#include <getopt.h>
-#include <stdlib.h>
-
 #define UPSTREAMS_MAX 64
 
 /* How long requests in flight have after a SIGTERM. */
 #define DRAIN_NS (30 * GUST_SEC)
 
-static const char usage[] =
-    "usage: http_proxy --listen ADDR:PORT --upstream URL [--upstream URL ...]\n"
-    "       http_proxy --config FILE [--listen ADDR:PORT]\n"
-    "  --connect-timeout S   --upstream-timeout S   (seconds; the second is for each wait)\n"
-    "  --balance round_robin | least_connections | two_choices | consistent_hash\n"
-    "  --check PATH          ask each upstream for PATH now and then\n"
-    "  --stats PATH          statistics: a page there, JSON at PATH.json\n"
-    "  --access-log FILE     --forwarding replace | append | none\n"
-    "  --accept-proxy        connections begin with a PROXY header\n"
-    "  " TLS_USAGE "\n";
-
-struct program {
+static struct program {
     const char *config_path;
     const char *listen;
     const char *stats;
@@ -45,23 +30,14 @@ struct program {
     gust_http_log *log;
     gust_http_server *server;
     gust_chan *signals;
-};
+} program;
 
 /* --- Options ------------------------------------------------------------------------- */
 
 static int say(const char *what, int error)
 {
-    fprintf(stderr, "http_proxy: %s: %s\n", what, strerror(-error));
+    failed(what, error);
     return error;
-}
-
-static bool read_seconds(const char *text, int64_t *ret_ns)
-{
-    char *end;
-    double s = strtod(text, &end);
-    bool valid = *end == '\0' && end > text && s > 0 && s < 1e9;
-    *ret_ns = valid ? (int64_t)(s * (double)GUST_SEC) : 0;
-    return valid && *ret_ns > 0;
 }
 
 /* The place of `text` among the words, or -1. */
@@ -73,76 +49,71 @@ static int word(const char *text, const char *const *words)
     return -1;
 }
 
-static bool take_balance(gust_http_proxy_options *o, const char *text)
+static bool option_balance(const char *text, void *to)
 {
     static const char *const words[] = {"round_robin", "least_connections", "two_choices",
                                         "consistent_hash", NULL};
     int i = word(text, words);
-    o->balance = i < 0 ? GUST_HTTP_ROUND_ROBIN : (gust_http_balance)i;
+    if (i >= 0)
+        *(gust_http_balance *)to = (gust_http_balance)i;
     return i >= 0;
 }
 
-static bool take_forwarding(gust_http_proxy_options *o, const char *text)
+static bool option_forwarding(const char *text, void *to)
 {
     static const char *const words[] = {"replace", "append", "none", NULL};
     int i = word(text, words);
-    o->forwarding = i < 0 ? GUST_HTTP_FORWARDING_REPLACE : (gust_http_forwarding)i;
+    if (i >= 0)
+        *(gust_http_forwarding *)to = (gust_http_forwarding)i;
     return i >= 0;
 }
 
-static bool take_upstream(struct program *p, const char *url)
+static bool option_upstream(const char *url, void *to)
 {
+    struct program *p = to;
     if (p->options.upstream_count == UPSTREAMS_MAX)
         return false;
     p->upstreams[p->options.upstream_count++].url = url;
     return true;
 }
 
-static bool take_option(struct program *p, int option)
+static bool option_upstream_timeout(const char *text, void *to)
 {
-    gust_http_proxy_options *o = &p->options;
-    switch (option) {
-    case 'l': p->listen = optarg; return true;
-    case 'u': return take_upstream(p, optarg);
-    case 'c': return read_seconds(optarg, &o->connect_timeout_ns);
-    case 't':
-        return read_seconds(optarg, &o->first_byte_timeout_ns) &&
-               read_seconds(optarg, &o->idle_timeout_ns);
-    case 'b': return take_balance(o, optarg);
-    case 'h': o->check_path = optarg; return true;
-    case 's': p->stats = optarg; return true;
-    case 'a': p->log_path = optarg; return true;
-    case 'f': return take_forwarding(o, optarg);
-    case 'p': p->accept_proxy = true; return true;
-    case 'g': p->config_path = optarg; return true;
-    default: return false;
-    }
+    gust_http_proxy_options *o = to;
+    return option_seconds(text, &o->first_byte_timeout_ns) &&
+           option_seconds(text, &o->idle_timeout_ns);
 }
 
-static bool take_options(struct program *p, int argc, char **argv)
+static const option options[] = {
+    {"--listen", "ADDR:PORT", "default: 127.0.0.1:8080", option_text, &program.listen},
+    {"--upstream", "URL", "who answers; may be given several times", option_upstream, &program},
+    {"--config", "FILE", "instead: upstreams, and all else, in YAML", option_text,
+     &program.config_path},
+    {"--connect-timeout", "SECONDS", "to an upstream", option_seconds,
+     &program.options.connect_timeout_ns},
+    {"--upstream-timeout", "SECONDS", "for each wait for an upstream", option_upstream_timeout,
+     &program.options},
+    {"--balance", "HOW", "round_robin, least_connections, two_choices, consistent_hash",
+     option_balance, &program.options.balance},
+    {"--check", "PATH", "ask each upstream for it now and then", option_text,
+     &program.options.check_path},
+    {"--stats", "PATH", "statistics: a page there, JSON at PATH.json", option_text,
+     &program.stats},
+    {"--access-log", "FILE", "lines of JSON", option_text, &program.log_path},
+    {"--forwarding", "HOW", "what becomes of X-Forwarded-*: replace, append, none",
+     option_forwarding, &program.options.forwarding},
+    {"--accept-proxy", NULL, "connections begin with a PROXY header", option_flag,
+     &program.accept_proxy},
+    TLS_OPTIONS,
+    {NULL}};
+
+static void check_options(const struct program *p)
 {
-    static const struct option options[] = {
-        {"listen", required_argument, NULL, 'l'},
-        {"upstream", required_argument, NULL, 'u'},
-        {"connect-timeout", required_argument, NULL, 'c'},
-        {"upstream-timeout", required_argument, NULL, 't'},
-        {"balance", required_argument, NULL, 'b'},
-        {"check", required_argument, NULL, 'h'},
-        {"stats", required_argument, NULL, 's'},
-        {"access-log", required_argument, NULL, 'a'},
-        {"forwarding", required_argument, NULL, 'f'},
-        {"accept-proxy", no_argument, NULL, 'p'},
-        {"config", required_argument, NULL, 'g'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (!take_option(p, option)) {
-            if (option != '?')
-                fprintf(stderr, "http_proxy: \"%s\" is no valid value\n", optarg);
-            return false;
-        }
-    return optind == argc && !p->config_path == (p->options.upstream_count > 0);
+    if (p->config_path && p->options.upstream_count > 0)
+        options_refuse(options, "--config", "does not go together with", "--upstream");
+    if (!p->config_path && p->options.upstream_count == 0)
+        options_refuse(options, "--upstream", "or --config", "is missing");
+    tls_check_options(options);
 }
 
 /* --- The proxy ------------------------------------------------------------------------- */
@@ -258,22 +229,22 @@ static int make_server(struct program *p)
 static int open_listener(const struct program *p, const char *listen, gust_listener **ret_listener)
 {
     const gust_proxy_options proxy = {.mode = GUST_PROXY_REQUIRED};
-    const gust_listen_options options = {.proxy = p->accept_proxy ? &proxy : NULL};
+    const gust_listen_options listening = {.proxy = p->accept_proxy ? &proxy : NULL};
     gust_addr addr;
     int r = gust_addr_parse(listen, &addr);
     if (r == 0)
         r = addr.any.sa_family == AF_UNIX ? gust_listen(&addr, ret_listener)
-                                          : gust_tcp_listen(&addr, &options, ret_listener);
+                                          : gust_tcp_listen(&addr, &listening, ret_listener);
     return r;
 }
 
 /* Not by tls_listen, which would take the SIGHUP. */
 static int use_tls(struct program *p, gust_listener *listener)
 {
-    const gust_tls_options options = {.identities = &tls_identity, .identity_count = 1};
+    const gust_tls_options tls = {.identities = &tls_identity, .identity_count = 1};
     if (!tls_identity.cert_file)
         return 0;
-    int r = gust_tls_config_new(&options, &p->tls); /* it has said why not */
+    int r = gust_tls_config_new(&tls, &p->tls); /* it has said why not */
     if (r == 0)
         gust_listener_use_tls(listener, p->tls);
     return r;
@@ -289,7 +260,7 @@ static int serve(struct program *p)
     if ((r = open_listener(p, listen, &listener)) == 0 && (r = use_tls(p, listener)) == 0 &&
         (r = catch_signals(p)) == 0) {
         gust_listener_addr(listener, &addr);
-        dprintf(1, "listening on http%s://%s\n", tls_identity.cert_file ? "s" : "",
+        dprintf(1, "http_proxy: http%s://%s\n", tls_identity.cert_file ? "s" : "",
                 gust_addr_format(&addr, text));
         r = gust_http_server_serve(p->server, listener);
     }
@@ -319,10 +290,7 @@ static int run(void *arg)
 
 int main(int argc, char **argv)
 {
-    static struct program program;
-    if (!tls_take_args(&argc, argv) || !take_options(&program, argc, argv)) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    options_parse(argv, options);
+    check_options(&program);
     return gust_run(run, &program);
 }
