@@ -283,7 +283,7 @@ def a_drain_answers_what_it_has(program):
         while time.monotonic() < deadline:  # until it takes no more
             try:
                 socket.create_connection(("127.0.0.1", proxy.port), TIMEOUT_S).close()
-            except ConnectionRefusedError:
+            except ConnectionError:
                 break
         a.server.go.set()
         asker.join()
