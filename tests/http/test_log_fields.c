@@ -45,7 +45,7 @@ static void add_fields(gust_http_request *req, gust_http_response *res, void *ar
 {
     static char value[GUST_HTTP_LOG_FIELDS_BYTES_MAX + 1];
     bool *logs = arg;
-    char name[8];
+    char name[16];
 
     (void)res;
     memset(value, 'x', GUST_HTTP_LOG_FIELDS_BYTES_MAX);
