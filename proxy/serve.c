@@ -202,7 +202,7 @@ static int status_of(struct transfer *t, int error)
         return 503;
     if (error == -ECANCELED)
         return 499;
-    if (error == -ETIMEDOUT || atomic_load(&t->late) < 0)
+    if (error == -ETIMEDOUT)
         return info.phase == GUST_HTTP_PHASE_WAIT ? 503 : 504;
     return 502;
 }

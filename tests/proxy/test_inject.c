@@ -106,8 +106,10 @@ static void proxy_to(const gust_addr *upstream)
 {
     char text[GUST_ADDR_TEXT_MAX], url[GUST_ADDR_TEXT_MAX + 8];
     const gust_http_upstream one = {.url = url};
-    const gust_http_proxy_options options = {.upstreams = &one, .upstream_count = 1,
-                                             .forwarded = true, .check_path = "/",
+    const gust_http_proxy_options options = {.upstreams = &one,
+                                             .upstream_count = 1,
+                                             .forwarded = true,
+                                             .check_path = "/",
                                              .check_interval_ns = 3600 * GUST_SEC};
     struct place front = {.server = NULL};
     gust_http_proxy *proxy;
@@ -116,8 +118,8 @@ static void proxy_to(const gust_addr *upstream)
     snprintf(url, sizeof(url), "http://%s/z", gust_addr_format(upstream, text));
     if (!served(gust_http_proxy_new(&options, &proxy)))
         return;
-    if (place_open(&front, &(gust_http_server_options){.handler = gust_http_proxy_serve,
-                                                       .arg = proxy})) {
+    if (place_open(&front,
+                   &(gust_http_server_options){.handler = gust_http_proxy_serve, .arg = proxy})) {
         gust_listener_addr(front.listener, &addr);
         ask_through(&addr);
         served(gust_http_proxy_reload(proxy, &options));
