@@ -21,7 +21,7 @@ Test(proxy_inject, it_needs_a_debug_build)
 /* A long header, what was sent in chunks, a trailer. */
 static void answer(gust_http_request *req, gust_http_response *res, void *arg)
 {
-    static char value[VALUE_LEN + 1];
+    char value[VALUE_LEN + 1] = {0};
     gust_span piece;
     ssize_t n;
     (void)arg;
