@@ -7,6 +7,7 @@
 #include <gust/http_auth.h>
 #include <gust/http_router.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,7 @@ static void log_exchange(const gust_http_request *req, const gust_http_response 
         .host = gust_http_request_host(req),
         .referer = gust_http_request_header(req, "referer"),
         .agent = gust_http_request_header(req, "user-agent"),
+        .fields = req->log_fields,
         .pattern = gust_http_request_pattern(req),
         .protocol = req->head->minor ? "HTTP/1.1" : "HTTP/1.0",
         .tls = gust__http_log_wants_tls(o->log) ? tls_version(req->hc) : NULL,
@@ -137,6 +139,47 @@ void gust__http_exchange_done(const gust_http_request *req, const gust_http_resp
         gust__http_report_exchange(req, res);
     if (s->options.log)
         log_exchange(req, res, begun);
+}
+
+/* --- Fields of the program's own --------------------------------------------------- */
+
+static bool field_name_valid(const char *name)
+{
+    return *name && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789_")] == '\0';
+}
+
+/* Where the next one goes; NULL if there are enough. */
+static struct log_field **field_end(gust_http_request *req, size_t more)
+{
+    struct log_field **end = &req->log_fields;
+    size_t bytes = more, count = 0;
+
+    for (; *end; end = &(*end)->next, count++)
+        bytes += (*end)->name.len + (*end)->value.len;
+    return bytes <= GUST_HTTP_LOG_FIELDS_BYTES_MAX && count < GUST_HTTP_LOG_FIELDS_MAX ? end : NULL;
+}
+
+int gust_http_log_field(gust_http_request *req, const char *name, const char *value)
+{
+    size_t name_len = strlen(name), value_len = strlen(value);
+
+    if (!gust__http_options(req->hc)->log)
+        return 0;
+    if (!field_name_valid(name))
+        return -EINVAL;
+    struct log_field **end = field_end(req, name_len + value_len);
+    if (!end)
+        return -ENOBUFS;
+    struct log_field *f = gust_http_alloc(req, sizeof(*f) + name_len + value_len);
+    if (!f)
+        return -ENOMEM;
+    char *text = (char *)(f + 1);
+    memcpy(text, name, name_len);
+    memcpy(text + name_len, value, value_len);
+    *f = (struct log_field){NULL, {text, name_len}, {text + name_len, value_len}};
+    *end = f;
+    return 0;
 }
 
 /* --- Without an exchange --------------------------------------------------------- */

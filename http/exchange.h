@@ -144,6 +144,7 @@ gust_time gust__http_write_deadline(const struct http_conn *hc, size_t len);
 /* --- Request --- */
 
 struct http_route;
+struct log_field;
 
 enum body_state { BODY_LENGTH, BODY_CHUNKED, BODY_END };
 
@@ -173,6 +174,7 @@ struct gust_http_request {
 
     struct http_arena arena;        /* gust_http_alloc */
     const struct http_route *route; /* what a router has found; NULL: nothing */
+    struct log_field *log_fields;   /* in the arena */
 
     gust_http_response *res;
 };

@@ -5,6 +5,13 @@
 #include <gust/http_log.h>
 #include <time.h>
 
+/* A field of the program's own. */
+struct log_field {
+    struct log_field *next;
+    gust_span name;
+    gust_span value;
+};
+
 /* What is told of a request.  A span without data, and a NULL, are not there. */
 struct log_record {
     gust_span addr;
@@ -13,6 +20,7 @@ struct log_record {
     gust_span host;
     gust_span referer;
     gust_span agent;
+    const struct log_field *fields;
     const char *pattern;
     const char *protocol;
     const char *tls; /* "1.3" */

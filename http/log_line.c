@@ -15,8 +15,14 @@
 /* Beside the fields: names, numbers, the time. */
 #define LINE_FRAME_MAX 512
 
-_Static_assert(7 * ESCAPE_MAX * GUST_HTTP_LOG_FIELD_MAX + LINE_FRAME_MAX <= LOG_LINE_MAX,
-               "seven fields fit a line");
+/* What is around a field of the program's: ,"":"" */
+#define OWN_FRAME_MAX 6
+
+_Static_assert(7 * ESCAPE_MAX * GUST_HTTP_LOG_FIELD_MAX +
+                       ESCAPE_MAX * GUST_HTTP_LOG_FIELDS_BYTES_MAX +
+                       OWN_FRAME_MAX * GUST_HTTP_LOG_FIELDS_MAX + LINE_FRAME_MAX <=
+                   LOG_LINE_MAX,
+               "seven fields, and the program's, fit a line");
 _Static_assert(LOG_LINE_MAX <= GUST_HTTP_LOG_BUFFER_BYTES_MIN, "a line fits a buffer");
 
 static size_t cut(size_t len)
@@ -24,11 +30,21 @@ static size_t cut(size_t len)
     return len < GUST_HTTP_LOG_FIELD_MAX ? len : GUST_HTTP_LOG_FIELD_MAX;
 }
 
+static size_t own_max(const struct log_field *f)
+{
+    size_t max = 0;
+
+    for (; f; f = f->next)
+        max += f->name.len + ESCAPE_MAX * f->value.len + OWN_FRAME_MAX;
+    return max;
+}
+
 size_t gust__http_log_line_max(const struct log_record *r)
 {
     size_t pattern = r->pattern ? cut(strlen(r->pattern)) : 0;
 
-    return ESCAPE_MAX * (cut(r->addr.len) + cut(r->user.len) + cut(r->request.len) +
+    return own_max(r->fields) +
+           ESCAPE_MAX * (cut(r->addr.len) + cut(r->user.len) + cut(r->request.len) +
                          cut(r->host.len) + cut(r->referer.len) + cut(r->agent.len) + pattern) +
            LINE_FRAME_MAX;
 }
@@ -149,6 +165,17 @@ static char *put_combined(char *p, const struct log_time *t, const struct log_re
     return put_quoted(p, r->agent);
 }
 
+static char *put_own(char *p, const struct log_field *f)
+{
+    for (; f; f = f->next) {
+        *p++ = ' ';
+        p = put(p, f->name.data, f->name.len);
+        *p++ = '=';
+        p = put_quoted(p, f->value);
+    }
+    return p;
+}
+
 /* --- JSON ------------------------------------------------------------------------ */
 
 /* `name` comes with all that is around it: ,"name": */
@@ -180,6 +207,17 @@ static char *put_seconds(char *p, int64_t ns)
     return p;
 }
 
+static char *put_own_json(char *p, const struct log_field *f)
+{
+    for (; f; f = f->next) {
+        p = PUT(p, ",\"");
+        p = put(p, f->name.data, f->name.len);
+        p = PUT(p, "\":");
+        p = put_member(p, "", f->value);
+    }
+    return p;
+}
+
 static char *put_json(char *p, const struct log_time *t, const struct log_record *r)
 {
     p = put_member(p, "{\"time\":", (gust_span){t->text, t->len});
@@ -198,6 +236,7 @@ static char *put_json(char *p, const struct log_time *t, const struct log_record
     p = put_seconds(p, r->duration_ns);
     p = put_member(p, ",\"referer\":", r->referer);
     p = put_member(p, ",\"agent\":", r->agent);
+    p = put_own_json(p, r->fields);
     *p++ = '}';
     return p;
 }
@@ -208,8 +247,8 @@ size_t gust__http_log_line(gust_http_log_format format, const struct log_time *t
     char *p = line;
 
     switch (format) {
-    case GUST_HTTP_LOG_COMBINED: p = put_combined(p, t, record); break;
-    case GUST_HTTP_LOG_COMMON: p = put_common(p, t, record); break;
+    case GUST_HTTP_LOG_COMBINED: p = put_own(put_combined(p, t, record), record->fields); break;
+    case GUST_HTTP_LOG_COMMON: p = put_own(put_common(p, t, record), record->fields); break;
     case GUST_HTTP_LOG_JSON: p = put_json(p, t, record); break;
     }
     *p++ = '\n';

@@ -54,6 +54,7 @@ static void reset(gust_http_request *req)
     req->body_error = 0;
     req->refusal = 0;
     req->arena = (struct http_arena){NULL};
+    req->log_fields = NULL;
     req->route = NULL;
 }
 

@@ -132,7 +132,8 @@ static int wait_head(struct transfer *t)
         if (status != 100) /* ours is sent when the body is read */
             gust__respond_interim(t, status);
     gust__stream_head_came(t);
-    return status;
+    int error = atomic_load(&t->send_error);
+    return status < 0 && error < 0 ? error : status;
 }
 
 /* After these the upstream may have answered all the same. */

@@ -1,11 +1,13 @@
 /* A request: which upstream, once more or not, and what the client is told. */
 #include "proxy/transfer.h"
 
+#include <gust/http_log.h>
 #include <gust/http_operations.h>
 #include <gust/http_reply.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* --- Who asks ------------------------------------------------------------------------------ */
@@ -200,7 +202,7 @@ static int status_of(struct transfer *t, int error)
         return 503;
     if (error == -ECANCELED)
         return 499;
-    if (error == -ETIMEDOUT || atomic_load(&t->late) < 0)
+    if (error == -ETIMEDOUT)
         return info.phase == GUST_HTTP_PHASE_WAIT ? 503 : 504;
     return 502;
 }
@@ -248,6 +250,22 @@ static void run(struct transfer *t)
         continue;
 }
 
+/* For the access log: who was asked last, what came of it, and how often before. */
+static void note(const struct transfer *t)
+{
+    char text[32];
+
+    if (!gust__http_options(t->req->hc)->log || t->tried_count == 0)
+        return;
+    (void)gust_http_log_field(t->req, "upstream", t->tried[t->tried_count - 1]->url);
+    snprintf(text, sizeof(text), "%d", t->upstream_status);
+    (void)gust_http_log_field(t->req, "upstream_status", text);
+    snprintf(text, sizeof(text), "%.6f", (double)t->upstream_ns / (double)GUST_SEC);
+    (void)gust_http_log_field(t->req, "upstream_seconds", text);
+    snprintf(text, sizeof(text), "%u", t->tried_count - 1);
+    (void)gust_http_log_field(t->req, "retries", text);
+}
+
 void gust_http_proxy_serve(gust_http_request *req, gust_http_response *res, void *arg)
 {
     struct transfer t;
@@ -260,6 +278,7 @@ void gust_http_proxy_serve(gust_http_request *req, gust_http_response *res, void
     t.lines = (struct http_text){.data = t.storage, .capacity = sizeof(t.storage)};
     t.config = gust__proxy_take(arg, &shard, &t.random);
     run(&t);
+    note(&t);
     free(t.lines.heap);
     current_put(&t.config->counted, shard);
 }

@@ -131,7 +131,7 @@ static void watch_head(struct transfer *t)
     gust_time deadline = gust_after(t->config->options.first_byte_timeout_ns);
 
     if (gust_waitgroup_wait(&t->head_due, deadline) < 0) {
-        atomic_store(&t->late, -ETIMEDOUT);
+        atomic_store(&t->send_error, -ETIMEDOUT);
         gust_http_call_abort(t->call);
     }
 }
@@ -142,13 +142,14 @@ static void sender_main(void *arg)
 
     gust_context_unref(gust_context_swap(NULL));
     int r = send_all(t);
-    if (r == -ETIMEDOUT)
-        atomic_store(&t->late, r);
-    /* An upstream that has closed may have answered before. */
-    if (r == -ETIMEDOUT || r == -EPROTO)
-        gust_http_call_abort(t->call);
-    else
+    /* An upstream that has closed may have answered before; for anything else it may wait as
+     * long as we do. */
+    if (r == 0 || r == -EPIPE || r == -ECONNRESET) {
         watch_head(t);
+    } else {
+        atomic_store(&t->send_error, r);
+        gust_http_call_abort(t->call);
+    }
     gust_waitgroup_done(&t->sending);
 }
 

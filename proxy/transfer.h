@@ -52,7 +52,7 @@ struct transfer {
     gust_waitgroup head_due;   /* until a final header has come, or will not */
     atomic_bool interrupted;   /* by us: what it meets is nobody's fault */
     _Atomic int client_error;  /* of reading the body */
-    _Atomic int late;          /* -ETIMEDOUT: the upstream has had its time */
+    _Atomic int send_error;    /* for which the call was aborted; -ETIMEDOUT: its time is up */
 
     char storage[TRANSFER_STORAGE];
 };

@@ -324,6 +324,26 @@ def a_rolling_restart_fails_nothing(program):
     assert not wrong, wrong[:3]
 
 
+# --- The log ------------------------------------------------------------------------------
+
+
+def the_log_says_who_was_asked(program, directory):
+    path = os.path.join(directory, "access.log")
+    holder, url = dead_url()
+    with holder, Origin("a") as a, \
+            Proxy(program, "--upstream", url, "--upstream", a.url, "--access-log", path) as proxy:
+        proxy.ask("/1")
+        proxy.ask("/2")
+        status, said = proxy.finish(signal.SIGTERM, TIMEOUT_S)
+        assert status == 0, (status, said)
+        with open(path, encoding="ascii") as file:
+            lines = [json.loads(line) for line in file]
+        assert [line["upstream"] for line in lines] == [a.url] * 2, lines
+        assert [line["upstream_status"] for line in lines] == ["200"] * 2, lines
+        assert lines[0]["retries"] == "1", lines  # the dead one comes first
+        assert all(0 < float(line["upstream_seconds"]) < TIMEOUT_S for line in lines), lines
+
+
 # --- The command line -------------------------------------------------------------------------
 
 
@@ -349,12 +369,14 @@ def main():
     checks = [what_is_not_there_is_502, what_does_not_answer_is_504, what_dies_is_502,
               what_breaks_off_is_broken, an_upstream_that_is_away_is_gone_round, bodies_arrive,
               an_upgrade_is_a_tunnel, a_drain_answers_what_it_has, a_rolling_restart_fails_nothing]
-    with_directory = [a_reload_drops_nothing, misuse_is_told]
+    with_directory = [a_reload_drops_nothing, the_log_says_who_was_asked, misuse_is_told]
     for check in checks:
         check(program)
+        print(f"ok {check.__name__}", flush=True)
     for check in with_directory:
         with tempfile.TemporaryDirectory() as directory:
             check(program, directory)
+        print(f"ok {check.__name__}", flush=True)
     print(f"{len(checks) + len(with_directory)} passed, 0 failed")
 
 

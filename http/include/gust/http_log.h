@@ -17,7 +17,7 @@
 #ifndef GUST_HTTP_LOG_H
 #define GUST_HTTP_LOG_H
 
-#include <gust/base.h>
+#include <gust/http.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -75,6 +75,17 @@ typedef struct gust_http_log_options {
  * Errors: -EINVAL unless there is one of path and write, or for a buffer size out of
  * bounds, a negative flush_ns; those of gust_file_open; -ENOMEM.  Only from a goroutine. */
 int gust_http_log_new(const gust_http_log_options *options, gust_http_log **ret_log);
+
+/* What all fields of one request may have: names and values together. */
+#define GUST_HTTP_LOG_FIELDS_MAX 16
+#define GUST_HTTP_LOG_FIELDS_BYTES_MAX 2048
+
+/* Adds a field of the program's own to the line of this request: a member of the object in
+ * JSON, name="value" at the end of the line in the other formats.  Copied.  Does nothing, and
+ * costs next to nothing, if the server has no log.  The name is letters, digits and '_'; one
+ * that the line has anyway is there twice.
+ * Errors: -EINVAL for another name; -ENOBUFS beyond the limits; -ENOMEM. */
+int gust_http_log_field(gust_http_request *req, const char *name, const char *value);
 
 /* Writes what has gathered, and waits for that.  Errors: -ETIMEDOUT, -ECANCELED if
  * somebody else is writing so long; that of the write. */
