@@ -200,7 +200,8 @@ void gust__origin_put(gust_http_origin *origin)
     /* While a call has it nobody takes it out of the table. */
     if (origin->listed) {
         gust_mutex_lock(&client->mutex);
-        gust_http_origin_unref(origin); /* not the last one: the table's */
+        /* Not the last one, which is the table's.  Release: as in unref. */
+        atomic_fetch_sub_explicit(&origin->refs, 1, memory_order_release);
         last = unlist_unused_locked(origin);
         gust_mutex_unlock(&client->mutex);
     }
