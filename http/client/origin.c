@@ -29,9 +29,8 @@ static void set_limits(gust_http_origin *o, const gust_http_origin_options *opti
     o->idle_max = unless_zero(options->idle_max, of_all->idle_max);
     if (o->idle_max == GUST_HTTP_CLIENT_NO_IDLE)
         o->idle_max = 0;
+    o->idle_ns = idle_ns;
     o->sweep_ns = idle_ns < SWEEP_NS ? idle_ns : SWEEP_NS;
-    o->sweeps_max =
-        idle_ns / o->sweep_ns < UINT32_MAX / 2 ? (uint32_t)(idle_ns / o->sweep_ns) : UINT32_MAX / 2;
 }
 
 /* Copies it with a NUL behind it to *at, which moves on. */

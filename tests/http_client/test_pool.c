@@ -596,3 +596,57 @@ Test(pool, what_cannot_be_sent_again_is_sent_on_a_live_connection)
 {
     cr_assert_eq(gust_run(wary_main, NULL), 0);
 }
+
+/* A response that nobody has asked for must not become the answer to somebody's request. */
+static int stray_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {GET("/1"), OK_BODY("0", ""), STAY},
+        {"", OK_BODY("5", "stray"), LEAVE},
+        {POST_2 "\r\na", OK_BODY("2", "ok"), LEAVE},
+    };
+    struct origin o;
+    (void)arg;
+    ORIGIN_START(&o, script, NULL);
+    expect_get(&o, "/1", 200, "");
+    await_played(&o, 2);
+    gust_http_call *call = new_call(&o, "POST", "/2");
+    CHECK_EQ(gust_http_call_send(call, "a", 1), 0);
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    expect_body(call, "ok");
+    gust_http_call_free(call);
+    origin_stop(&o);
+    return 0;
+}
+
+Test(pool, what_comes_on_an_idle_connection_ends_it)
+{
+    cr_assert_eq(gust_run(stray_main, NULL), 0);
+}
+
+/* After a pause also for requests that could be sent again. */
+static int paused_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {GET("/1"), OK_BODY("0", ""), CLOSE},
+        {GET("/2"), OK_BODY("0", ""), LEAVE},
+    };
+    struct origin o;
+    (void)arg;
+    ORIGIN_START(&o, script, NULL);
+    use_origin(&o, (gust_http_origin_options){.idle_timeout_ns = 3600 * GUST_SEC});
+    expect_get(&o, "/1", 200, "");
+    await_closed(&o, 1);
+    CHECK_EQ(gust_sleep(10 * GUST_MS), 0); /* longer than what counts as at once */
+    gust_http_call *call = ask_for(&o, "GET", "/2");
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    CHECK_EQ(info_of(call).attempts, 1);
+    gust_http_call_free(call);
+    origin_stop(&o);
+    return 0;
+}
+
+Test(pool, after_a_pause_connections_are_looked_at)
+{
+    cr_assert_eq(gust_run(paused_main, NULL), 0);
+}
