@@ -650,3 +650,56 @@ Test(pool, after_a_pause_connections_are_looked_at)
 {
     cr_assert_eq(gust_run(paused_main, NULL), 0);
 }
+
+/* --- What is left unread ---------------------------------------------------------------------- */
+
+#define UNREAD ((size_t)GUST_HTTP_CLIENT_DISCARD_BYTES_MAX)
+
+static void send_unread(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    static const char zeroes[UNREAD + 2];
+    (void)arg;
+    gust_http_reply(res, 200, NULL, zeroes,
+                    span_is(gust_http_request_path(req), "/more") ? UNREAD + 2 : UNREAD + 1);
+}
+
+/* Reads one byte, and leaves the rest. */
+static void leave_unread(struct origin *o, const char *path)
+{
+    gust_http_call *call = ask_for(o, "GET", path);
+    char byte;
+
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    CHECK_EQ(gust_http_call_read(call, &byte, 1), 1);
+    gust_http_call_free(call);
+}
+
+static int unread_main(void *arg)
+{
+    const gust_tcp_options tcp = {.receive_buffer = 4 << 20};
+    gust_time until = SOON;
+    struct origin o = {.count = 0};
+    struct site site;
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){.handler = send_unread});
+    o.addr = site.addr;
+    CHECK_EQ(gust_http_client_new(&(gust_http_client_options){.dial.tcp = &tcp}, &o.client), 0);
+    o.origin = another_origin(&o, (gust_http_origin_options){0});
+    do { /* it may not have come yet */
+        CHECK(gust_now() < until);
+        leave_unread(&o, "/");
+    } while (stats_of(&o).idle == 0);
+    for (int i = 0; i < 5; i++) {
+        leave_unread(&o, "/more");
+        CHECK_EQ(stats_of(&o).idle, 0);
+    }
+    gust_http_origin_unref(o.origin);
+    gust_http_client_free(o.client);
+    site_stop(&site);
+    return 0;
+}
+
+Test(pool, so_much_may_be_left_unread)
+{
+    cr_assert_eq(gust_run(unread_main, NULL), 0);
+}
