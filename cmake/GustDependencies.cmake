@@ -28,8 +28,11 @@ if(NOT BROTLIENC_FOUND)
     message(FATAL_ERROR "gust needs brotli.  Debian and Ubuntu: apt-get install libbrotli-dev")
 endif()
 
-# Comes with the encoder.
-pkg_check_modules(BROTLIDEC QUIET REQUIRED IMPORTED_TARGET libbrotlidec)
+pkg_check_modules(BROTLIDEC QUIET IMPORTED_TARGET libbrotlidec)
+if(NOT BROTLIDEC_FOUND)
+    message(FATAL_ERROR
+        "gust needs brotli's decoder.  Debian and Ubuntu: apt-get install libbrotli-dev")
+endif()
 
 pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson>=2.11)
 if(NOT JANSSON_FOUND)

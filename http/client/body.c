@@ -69,10 +69,12 @@ int64_t gust_http_call_content_length(const gust_http_call *call)
 /* 1, 0 at the end of the connection, or an error. */
 static int fill(gust_http_call *call, size_t max_view)
 {
-    if (call->no_wait)
-        return -EAGAIN;
-    ssize_t n = gust_conn_fill(call->conn, max_view, call_deadline(call, call->timeouts.body_ns));
-    return n > 0 ? 1 : n == 0 ? 0 : fail(call, (int)n, "");
+    gust_time deadline = call->no_wait ? GUST_NOW : call_deadline(call, call->timeouts.body_ns);
+    ssize_t n = gust_conn_fill(call->conn, max_view, deadline);
+
+    if (n < 0)
+        return fail(call, (int)n, "");
+    return n > 0;
 }
 
 static int fill_or_fail(gust_http_call *call, size_t max_view)
@@ -252,6 +254,8 @@ bool gust__body_discard(gust_http_call *call)
     uint64_t body_max = call->body_max;
     ssize_t n;
 
+    if (call->framing == BODY_BY_LENGTH && call->left > budget)
+        return false;
     call->no_wait = true;
     call->body_max = GUST_HTTP_UNLIMITED;
     while ((n = gust__body_peek(call)) > 0 && (size_t)n <= budget) {

@@ -90,7 +90,7 @@ void gust__call_reset_response(gust_http_call *call)
     call->body_bytes = 0;
     call->chunked = (struct chunked){CHUNK_SIZE, 0, 0, 0};
     call->trailer_text.len = 0;
-    call->send_failure = (struct failure){GUST_HTTP_PHASE_NONE, 0, NULL};
+    call->send_failure = call->failure = (struct failure){GUST_HTTP_PHASE_NONE, 0, NULL};
 }
 
 /* --- The connection --------------------------------------------------------------------- */

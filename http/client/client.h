@@ -42,6 +42,9 @@ LIST_HEAD(origin_list, gust_http_origin);
 /* How often idle connections are looked at; less if they are not kept that long. */
 #define SWEEP_NS (1 * GUST_SEC)
 
+/* One that has been idle for no longer is not asked whether it lives. */
+#define FRESH_NS (2 * GUST_MS)
+
 struct gust_http_client {
     gust_http_client_options options; /* defaults are filled in */
     char *agent;                      /* options.user_agent */
@@ -62,8 +65,8 @@ struct client_conn {
     gust_http_origin *origin; /* alive as long as the connection is open */
     gust_conn *conn;
     TAILQ_ENTRY(client_conn) link; /* idle; under the origin's mutex */
-    uint32_t swept;                /* origin->sweeps when it became idle; the same */
-    bool used;                     /* it has served a call */
+    gust_time idle_since;
+    bool used; /* it has served a call */
     int64_t connect_ns;
 };
 
@@ -86,7 +89,7 @@ struct gust_http_origin {
     gust_http_timeouts timeouts;
     unsigned conns_max;
     unsigned idle_max;
-    uint32_t sweeps_max; /* an idle connection is closed at the sweep after so many */
+    int64_t idle_ns;
     int64_t sweep_ns;
 
     gust_mutex mutex;               /* what follows */
@@ -96,7 +99,6 @@ struct gust_http_origin {
     unsigned open; /* idle, in use, or being made */
     unsigned waiting;
     uint64_t opened, failed, reused, stale;
-    uint32_t sweeps;
     bool armed; /* the timer, or its goroutine is under way */
     bool ended;
     gust_timer *timer;
@@ -232,7 +234,8 @@ struct gust_http_call {
     enum send_state sending;
     int64_t length; /* or LENGTH_CHUNKED */
     uint64_t written;
-    bool continue_due; /* the server has not answered Expect */
+    _Atomic uint32_t writes; /* of a stream; whoever waits for the head looks whether it goes on */
+    bool continue_due;       /* the server has not answered Expect */
     bool sent;
     struct failure send_failure;
 

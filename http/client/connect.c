@@ -107,7 +107,7 @@ static int start_tls(gust_http_call *call, gust_conn *conn)
 
 static int open_conn(gust_http_call *call, gust_time deadline, gust_conn **ret_conn)
 {
-    gust_conn *conn;
+    gust_conn *conn = NULL;
 
     int r = call->origin->addr.len ? dial_addr(call, deadline, &conn)
                                    : dial_name(call, deadline, &conn);

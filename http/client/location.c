@@ -105,10 +105,12 @@ int gust_http_call_new(gust_http_client *client, const char *method, const char 
     gust_http_call *call;
 
     int r = gust__url_split(span_of(url), &parts);
-    if (r == 0)
-        r = find_origin(client, &parts, &origin);
-    if (r == 0)
-        r = gust__call_new(client, origin, &call);
+    if (r < 0)
+        return r;
+    r = find_origin(client, &parts, &origin);
+    if (r < 0)
+        return r;
+    r = gust__call_new(client, origin, &call);
     if (r < 0)
         return r;
     r = begin(call, span_of(method), &parts);

@@ -29,9 +29,8 @@ static void set_limits(gust_http_origin *o, const gust_http_origin_options *opti
     o->idle_max = unless_zero(options->idle_max, of_all->idle_max);
     if (o->idle_max == GUST_HTTP_CLIENT_NO_IDLE)
         o->idle_max = 0;
+    o->idle_ns = idle_ns;
     o->sweep_ns = idle_ns < SWEEP_NS ? idle_ns : SWEEP_NS;
-    o->sweeps_max =
-        idle_ns / o->sweep_ns < UINT32_MAX / 2 ? (uint32_t)(idle_ns / o->sweep_ns) : UINT32_MAX / 2;
 }
 
 /* Copies it with a NUL behind it to *at, which moves on. */
@@ -200,7 +199,8 @@ void gust__origin_put(gust_http_origin *origin)
     /* While a call has it nobody takes it out of the table. */
     if (origin->listed) {
         gust_mutex_lock(&client->mutex);
-        gust_http_origin_unref(origin); /* not the last one: the table's */
+        /* Not the last one, which is the table's.  Release: as in unref. */
+        atomic_fetch_sub_explicit(&origin->refs, 1, memory_order_release);
         last = unlist_unused_locked(origin);
         gust_mutex_unlock(&client->mutex);
     }

@@ -8,9 +8,9 @@
  *
  * While there are idle ones a sweep comes by every second or so, closes what has been idle for
  * long, and asks the others whether their server is still there (a receive that does not
- * wait).  A connection that was put down since the last sweep is not asked again when it is
- * taken, which costs busy clients nothing; should it be gone, the request is sent again, or the
- * caller is one who is wary. */
+ * wait).  The same is asked before one is used, unless that follows at once upon the last use,
+ * as it does in a busy client, which so pays nothing.  Should such a one be gone the request is
+ * sent again, or the caller is one who is wary. */
 #include "http/client/client.h"
 
 #include "core/inject.h"
@@ -120,6 +120,7 @@ static struct client_conn *get_idle(gust_http_origin *o, bool wary)
     bool stale = false;
 
     do {
+        gust_time now = gust_now();
         gust_mutex_lock(&o->mutex);
         if (stale) {
             o->stale++;
@@ -127,7 +128,7 @@ static struct client_conn *get_idle(gust_http_origin *o, bool wary)
             leave_room_locked(o);
         }
         cc = take_idle_locked(o);
-        bool ask = cc && (wary || cc->swept != o->sweeps);
+        bool ask = cc && (wary || now - cc->idle_since > FRESH_NS);
         gust_mutex_unlock(&o->mutex);
         if (!ask)
             return cc;
@@ -186,9 +187,9 @@ void gust__pool_put(struct client_conn *cc)
     bool kept = true;
 
     cc->used = true;
+    cc->idle_since = gust_now();
     gust_mutex_lock(&o->mutex);
     struct pool_waiter *w = TAILQ_FIRST(&o->waiters);
-    cc->swept = o->sweeps;
     if (w) {
         o->reused++;
         serve_locked(o, w, cc);
@@ -244,10 +245,11 @@ void gust__pool_opened(gust_http_origin *o, bool success)
 static void pick_dead_locked(gust_http_origin *o, struct conn_list *ret_dead)
 {
     struct client_conn *cc = TAILQ_FIRST(&o->idle), *next;
+    gust_time now = gust_now();
 
     for (; cc; cc = next) {
         next = TAILQ_NEXT(cc, link);
-        bool old = o->sweeps - cc->swept > o->sweeps_max;
+        bool old = now - cc->idle_since >= o->idle_ns;
         if (!old && is_alive(cc))
             continue;
         o->stale += !old;
@@ -265,7 +267,6 @@ static void sweep(void *arg)
     gust_http_origin *o = arg;
 
     gust_mutex_lock(&o->mutex);
-    o->sweeps++;
     pick_dead_locked(o, &dead);
     bool again = o->armed = o->idle_count > 0;
     if (again)

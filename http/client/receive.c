@@ -110,12 +110,21 @@ static const char *reason_of(const gust_http_call *call, int error)
                           : "the connection ended before a response";
 }
 
+static uint32_t writes_of(gust_http_call *call)
+{
+    return atomic_load_explicit(&call->writes, memory_order_relaxed);
+}
+
 static int await_head(gust_http_call *call)
 {
     for (;;) {
+        uint32_t writes = writes_of(call);
         int r = read_head(call, call_deadline(call, call->timeouts.head_ns));
         if (r > 0 || call->failure.error)
             return r;
+        /* The request is still being sent. */
+        if (r == -ETIMEDOUT && writes_of(call) != writes && gust_now() < call->deadline)
+            continue;
         if (!call->reused || call->received || !gust__is_lost(r) || !gust__may_send_again(call))
             return fail(call, r, reason_of(call, r));
         r = gust__send_again(call);

@@ -144,7 +144,7 @@ int gust__request_finish(gust_http_call *call)
         r = add_defaults(call);
     if (r == 0)
         r = add_framing(call);
-    if (r == 0 && call->expects)
+    if (r == 0 && call->expects && call->length != 0)
         r = add_text(line, "Expect: 100-continue\r\n");
     if (r == 0 && call->upgrades)
         r = add_text(line, "Connection: Upgrade\r\n");

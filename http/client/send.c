@@ -207,8 +207,8 @@ static int append_chunk(gust_http_call *call, const void *buf, size_t len)
 /* May body be sent now? */
 static int admit(gust_http_call *call, size_t len)
 {
-    if (call->send_failure.error)
-        return call->send_failure.error;
+    if (call->sending == SEND_FAILED)
+        return call->send_failure.error ? call->send_failure.error : call->failure.error;
     if (call->sending != SEND_BODY)
         return call->sending == SEND_NEW      ? -EINVAL
                : call->length == 0 && len > 0 ? -EMSGSIZE
@@ -225,6 +225,8 @@ ssize_t gust_http_call_write(gust_http_call *call, const void *buf, size_t len)
     if (r < 0 || len == 0)
         return r;
     call->written += len;
+    /* Relaxed: only that it changes matters. */
+    atomic_fetch_add_explicit(&call->writes, 1, memory_order_relaxed);
     r = call->length == LENGTH_CHUNKED ? append_chunk(call, buf, len) : append(call, buf, len);
     return r < 0 ? fail(call, r) : (ssize_t)len;
 }

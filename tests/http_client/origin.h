@@ -28,6 +28,7 @@ struct origin {
     gust_addr addr;
     gust_waitgroup playing;
     _Atomic unsigned closed; /* connections, by the server */
+    _Atomic unsigned played; /* exchanges */
     gust_http_client *client;
     gust_http_origin *origin;
 };
@@ -76,6 +77,7 @@ static inline void play_script(void *arg)
         do {
             read_expected(conn, x);
             CHECK(gust_conn_write(conn, x->reply, strlen(x->reply), SOON) >= 0);
+            o->played++;
             then = x->then;
         } while (++x < end && then == STAY);
         end_conn(conn, then);
@@ -119,6 +121,16 @@ static inline void await_closed(struct origin *o, unsigned count)
     gust_time until = SOON;
 
     while (o->closed < count) {
+        CHECK(gust_now() < until);
+        gust_yield();
+    }
+}
+
+static inline void await_played(struct origin *o, unsigned count)
+{
+    gust_time until = SOON;
+
+    while (o->played < count) {
         CHECK(gust_now() < until);
         gust_yield();
     }

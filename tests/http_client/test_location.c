@@ -403,3 +403,30 @@ Test(location, redirects_to_nowhere_are_errors)
 {
     cr_assert_eq(gust_run(nowhere_main, NULL), 0);
 }
+
+/* What is missing of its body, or wrong with it, is nobody's business. */
+static int unfinished_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {"GET /1 HTTP/1.1\r\n" HOST AGENT "\r\n",
+         "HTTP/1.1 302 X\r\nLocation: /2\r\nContent-Length: 5\r\n\r\nno", LEAVE},
+        {"GET /2 HTTP/1.1\r\n" HOST AGENT "\r\n",
+         "HTTP/1.1 302 X\r\nLocation: /3\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", LEAVE},
+        {"GET /3 HTTP/1.1\r\n" HOST AGENT "\r\n", OK_BODY("2", "ok"), LEAVE},
+    };
+    struct place p;
+    (void)arg;
+    PLACE_START(&p, script, &(gust_http_client_options){.redirects_max = 2});
+    gust_http_call *call = url_call(&p, "GET", "http://@/1");
+    CHECK_EQ(gust_http_call_send(call, NULL, 0), 0);
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    expect_body(call, "ok");
+    gust_http_call_free(call);
+    origin_stop(&p.o);
+    return 0;
+}
+
+Test(location, a_redirect_need_not_have_ended)
+{
+    cr_assert_eq(gust_run(unfinished_main, NULL), 0);
+}

@@ -596,3 +596,110 @@ Test(pool, what_cannot_be_sent_again_is_sent_on_a_live_connection)
 {
     cr_assert_eq(gust_run(wary_main, NULL), 0);
 }
+
+/* A response that nobody has asked for must not become the answer to somebody's request. */
+static int stray_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {GET("/1"), OK_BODY("0", ""), STAY},
+        {"", OK_BODY("5", "stray"), LEAVE},
+        {POST_2 "\r\na", OK_BODY("2", "ok"), LEAVE},
+    };
+    struct origin o;
+    (void)arg;
+    ORIGIN_START(&o, script, NULL);
+    expect_get(&o, "/1", 200, "");
+    await_played(&o, 2);
+    gust_http_call *call = new_call(&o, "POST", "/2");
+    CHECK_EQ(gust_http_call_send(call, "a", 1), 0);
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    expect_body(call, "ok");
+    gust_http_call_free(call);
+    origin_stop(&o);
+    return 0;
+}
+
+Test(pool, what_comes_on_an_idle_connection_ends_it)
+{
+    cr_assert_eq(gust_run(stray_main, NULL), 0);
+}
+
+/* After a pause also for requests that could be sent again. */
+static int paused_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {GET("/1"), OK_BODY("0", ""), CLOSE},
+        {GET("/2"), OK_BODY("0", ""), LEAVE},
+    };
+    struct origin o;
+    (void)arg;
+    ORIGIN_START(&o, script, NULL);
+    use_origin(&o, (gust_http_origin_options){.idle_timeout_ns = 3600 * GUST_SEC});
+    expect_get(&o, "/1", 200, "");
+    await_closed(&o, 1);
+    CHECK_EQ(gust_sleep(10 * GUST_MS), 0); /* longer than what counts as at once */
+    gust_http_call *call = ask_for(&o, "GET", "/2");
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    CHECK_EQ(info_of(call).attempts, 1);
+    gust_http_call_free(call);
+    origin_stop(&o);
+    return 0;
+}
+
+Test(pool, after_a_pause_connections_are_looked_at)
+{
+    cr_assert_eq(gust_run(paused_main, NULL), 0);
+}
+
+/* --- What is left unread ---------------------------------------------------------------------- */
+
+#define UNREAD ((size_t)GUST_HTTP_CLIENT_DISCARD_BYTES_MAX)
+
+static void send_unread(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    static const char zeroes[UNREAD + 2];
+    (void)arg;
+    gust_http_reply(res, 200, NULL, zeroes,
+                    span_is(gust_http_request_path(req), "/more") ? UNREAD + 2 : UNREAD + 1);
+}
+
+/* Reads one byte, and leaves the rest. */
+static void leave_unread(struct origin *o, const char *path)
+{
+    gust_http_call *call = ask_for(o, "GET", path);
+    char byte;
+
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    CHECK_EQ(gust_http_call_read(call, &byte, 1), 1);
+    gust_http_call_free(call);
+}
+
+static int unread_main(void *arg)
+{
+    const gust_tcp_options tcp = {.receive_buffer = 4 << 20};
+    gust_time until = SOON;
+    struct origin o = {.count = 0};
+    struct site site;
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){.handler = send_unread});
+    o.addr = site.addr;
+    CHECK_EQ(gust_http_client_new(&(gust_http_client_options){.dial.tcp = &tcp}, &o.client), 0);
+    o.origin = another_origin(&o, (gust_http_origin_options){0});
+    do { /* it may not have come yet */
+        CHECK(gust_now() < until);
+        leave_unread(&o, "/");
+    } while (stats_of(&o).idle == 0);
+    for (int i = 0; i < 5; i++) {
+        leave_unread(&o, "/more");
+        CHECK_EQ(stats_of(&o).idle, 0);
+    }
+    gust_http_origin_unref(o.origin);
+    gust_http_client_free(o.client);
+    site_stop(&site);
+    return 0;
+}
+
+Test(pool, so_much_may_be_left_unread)
+{
+    cr_assert_eq(gust_run(unread_main, NULL), 0);
+}

@@ -2,6 +2,7 @@
 #include "tests/http_client/origin.h"
 
 #include <gust/chan.h>
+#include <gust/timer.h>
 
 #define POST(fields) "POST / HTTP/1.1\r\nHost: x\r\n" fields "\r\n"
 
@@ -407,4 +408,61 @@ static int pressure_main(void *arg)
 Test(stream, a_server_that_does_not_read_stops_the_sender, .timeout = TEST_TIMEOUT_S)
 {
     cr_assert_eq(gust_run(pressure_main, NULL), 0);
+}
+
+/* --- A slow sender ------------------------------------------------------------------------------------ */
+
+struct slow {
+    gust_http_call *call;
+    gust_waitgroup done;
+    gust_time until;
+};
+
+static void send_slowly(void *arg)
+{
+    struct slow *s = arg;
+
+    while (gust_now() < s->until) {
+        CHECK_EQ(gust_http_call_write(s->call, "a", 1), 1);
+        CHECK_EQ(gust_http_call_flush(s->call), 0);
+        CHECK_EQ(gust_sleep(GUST_MS), 0);
+    }
+    CHECK_EQ(gust_http_call_end(s->call), 0);
+    gust_waitgroup_done(&s->done);
+}
+
+static void count_body(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    gust_span piece;
+    (void)arg;
+    gust_http_body_rate(req, GUST_HTTP_NO_MINIMUM);
+    while (gust_http_body_next(req, &piece) > 0)
+        continue;
+    gust_http_reply(res, 200, NULL, NULL, 0);
+}
+
+/* The time for the head does not run while the request is being sent. */
+static int slow_main(void *arg)
+{
+    gust_http_client *client;
+    gust_http_origin *origin;
+    struct slow s = {.until = gust_after(500 * GUST_MS)};
+    struct site site;
+    (void)arg;
+    start_site(&site, count_body, NULL, &client, &origin);
+    CHECK_EQ(gust_http_origin_call(origin, text_span("POST"), text_span("/"), &s.call), 0);
+    CHECK_EQ(gust_http_call_timeouts(s.call, &(gust_http_timeouts){.head_ns = 250 * GUST_MS}), 0);
+    CHECK_EQ(gust_http_call_begin(s.call, -1), 0);
+    gust_waitgroup_add(&s.done, 1);
+    CHECK_EQ(gust_go(send_slowly, &s), 0);
+    CHECK_EQ(gust_http_call_wait(s.call), 200);
+    CHECK_EQ(gust_waitgroup_wait(&s.done, SOON), 0);
+    gust_http_call_free(s.call);
+    stop_site(&site, client, origin);
+    return 0;
+}
+
+Test(stream, the_time_for_the_head_begins_when_the_request_has_ended)
+{
+    cr_assert_eq(gust_run(slow_main, NULL), 0);
 }

@@ -96,7 +96,8 @@ typedef struct gust_http_timeouts {
     int64_t tls_ns;      /* the handshake */
     int64_t send_ns;     /* for each wait for the server to take bytes */
     int64_t head_ns;     /* from when a wait for the head begins until it is complete; an
-                            interim response begins it anew */
+                            interim response, and what is written of the request meanwhile,
+                            begin it anew */
     int64_t body_ns;     /* for each wait for a piece of the body */
     int64_t continue_ns; /* for the answer to "Expect: 100-continue"; then the body is sent */
 } gust_http_timeouts;
@@ -295,8 +296,8 @@ void gust_http_call_redirects(gust_http_call *call, unsigned max);
 /* May the request be sent again, on a new connection, if the server has closed one that was
  * idle?  By default it is, once, if nothing of a response has come, the connection had served
  * others, the body was sent by gust_http_call_send, and the method is idempotent (RFC 9110,
- * 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or there is an Idempotency-Key.  For other
- * calls idle connections are looked at before they are used. */
+ * 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or there is an Idempotency-Key.  Calls for
+ * which it may not never get a connection that is known to be closed. */
 void gust_http_call_no_retry(gust_http_call *call);
 
 /* Takes a new connection even if there is an idle one. */
