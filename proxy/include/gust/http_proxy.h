@@ -162,7 +162,7 @@ typedef struct gust_http_proxy_options {
                                 server's own */
 
     gust_http_host_policy host_policy;
-    const char *host; /* copied */
+    const char *host;                /* copied */
     gust_http_forwarding forwarding; /* X-Forwarded-For, -Proto and -Host */
     bool forwarded;                  /* Forwarded (RFC 7239) as well */
     const char *via; /* the name in Via; NULL: "gust"; "": no Via is added.  Copied */
