@@ -163,11 +163,10 @@ static void handle(gust_http_request *req, gust_http_response *res, void *arg)
     const struct program *p = arg;
     gust_span path = gust_http_request_path(req);
     size_t len = strlen(p->stats);
-    if (path.len < len || memcmp(path.data, p->stats, len) != 0)
-        gust_http_proxy_serve(req, res, p->proxy);
-    else if (path.len == len)
+    bool begins = path.len >= len && memcmp(path.data, p->stats, len) == 0;
+    if (begins && path.len == len)
         gust_http_proxy_stats_page(req, res, p->proxy);
-    else if (path.len == len + 5 && memcmp(path.data + len, ".json", 5) == 0)
+    else if (begins && path.len == len + 5 && memcmp(path.data + len, ".json", 5) == 0)
         gust_http_proxy_stats_json(req, res, p->proxy);
     else
         gust_http_proxy_serve(req, res, p->proxy);

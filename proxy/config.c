@@ -59,9 +59,10 @@ static void fill_in(gust_http_proxy_options *o)
 static bool times_valid(const gust_http_proxy_options *o)
 {
     const int64_t times[] = {
-        o->connect_timeout_ns, o->first_byte_timeout_ns, o->idle_timeout_ns, o->total_timeout_ns,
-        o->keep_alive_ns,      o->ejection_ns,           o->ejection_max_ns, o->check_interval_ns,
-        o->check_timeout_ns,   o->resolve_ns,
+        o->connect_timeout_ns, o->first_byte_timeout_ns, o->idle_timeout_ns,
+        o->total_timeout_ns,   o->keep_alive_ns,         o->ejection_ns,
+        o->ejection_max_ns,    o->check_interval_ns,     o->check_timeout_ns,
+        o->resolve_ns,
     };
 
     for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
@@ -226,8 +227,8 @@ static void set_rules(struct proxy_config *config)
 
     if (*o->via)
         end = stpcpy(stpcpy(stpcpy(end, "Via: 1.1 "), o->via), "\r\n");
-    config->rules = (struct forward_rules){o->forwarding, o->forwarded,
-                                           {config->via, (size_t)(end - config->via)}};
+    config->rules = (struct forward_rules){
+        o->forwarding, o->forwarded, {config->via, (size_t)(end - config->via)}};
     config->timeouts = (gust_http_timeouts){
         .wait_ns = o->connect_timeout_ns,
         .connect_ns = o->connect_timeout_ns,

@@ -2,8 +2,13 @@
 
 #include "core/inject.h"
 
+#include <gust/timer.h>
+
 #include <errno.h>
 #include <stdlib.h>
+
+/* How often gust_http_proxy_free looks whether requests have ended. */
+#define AWAIT_NS GUST_MS
 
 /* --- Ejections ----------------------------------------------------------------------- */
 
@@ -95,6 +100,8 @@ int gust_http_proxy_new(const gust_http_proxy_options *options, gust_http_proxy 
         return -ENOMEM;
     *proxy = (gust_http_proxy){.client = NULL};
     int r = gust_http_client_new(NULL, &proxy->client);
+    if (r == 0)
+        r = gust_context_new(NULL, &proxy->tunnels);
     if (r < 0)
         goto free;
     gust_mutex_lock(&proxy->mutex);
@@ -124,6 +131,21 @@ int gust_http_proxy_reload(gust_http_proxy *proxy, const gust_http_proxy_options
     return r;
 }
 
+/* Until nobody uses any configuration: handlers may outlive their server by a moment, and
+ * that they end is counted in no other place. */
+static void await_unused(gust_http_proxy *proxy)
+{
+    for (;;) {
+        gust_mutex_lock(&proxy->mutex);
+        sweep_locked(proxy);
+        bool unused = SLIST_EMPTY(&proxy->retired);
+        gust_mutex_unlock(&proxy->mutex);
+        if (unused)
+            return;
+        gust_sleep(AWAIT_NS);
+    }
+}
+
 void gust_http_proxy_free(gust_http_proxy *proxy)
 {
     if (!proxy)
@@ -133,12 +155,13 @@ void gust_http_proxy_free(gust_http_proxy *proxy)
     if (config)
         retire_locked(proxy, config);
     gust_mutex_unlock(&proxy->mutex);
+    if (proxy->tunnels)
+        gust_context_cancel(proxy->tunnels, -ESHUTDOWN);
     gust_context *context = gust_context_swap(NULL);
+    await_unused(proxy);
     gust_waitgroup_wait(&proxy->workers, GUST_FOREVER);
     gust_context_swap(context);
-    gust_mutex_lock(&proxy->mutex);
-    sweep_locked(proxy);
-    gust_mutex_unlock(&proxy->mutex);
+    gust_context_unref(proxy->tunnels);
     gust_http_client_free(proxy->client);
     free(proxy);
 }

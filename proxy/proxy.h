@@ -43,6 +43,7 @@ struct proxy_config {
 struct gust_http_proxy {
     struct current current;
     gust_http_client *client;
+    gust_context *tunnels; /* what they run under, since no server ends them */
 
     gust_mutex mutex; /* what follows, and ejections */
     SLIST_HEAD(, proxy_config) retired;

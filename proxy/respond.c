@@ -16,8 +16,8 @@ void gust__respond_interim(struct transfer *t, int status)
     gust_http_field fields[INTERIM_FIELDS_MAX], f;
     size_t n = 0;
 
-    for (size_t cursor = 0; n < INTERIM_FIELDS_MAX &&
-                            gust_http_call_response_fields(t->call, &cursor, &f);)
+    for (size_t cursor = 0;
+         n < INTERIM_FIELDS_MAX && gust_http_call_response_fields(t->call, &cursor, &f);)
         if (gust__forward_passes(f.name))
             fields[n++] = f;
     /* One that fails is no loss, or the next write fails, too. */

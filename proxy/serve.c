@@ -177,9 +177,9 @@ static bool is_safe(const struct transfer *t, int result)
 static bool may_retry(struct transfer *t, int result)
 {
     const gust_http_proxy_options *o = &t->config->options;
-    bool failed = result < 0 ? !is_innocent(t, result)
-                             : o->retry_unavailable && is_unavailable(result) &&
-                                   t->config->set->count > 1;
+    bool failed = result < 0
+                      ? !is_innocent(t, result)
+                      : o->retry_unavailable && is_unavailable(result) && t->config->set->count > 1;
 
     if (!failed || t->tried_count > o->retries || t->body == TRANSFER_STREAM)
         return false;

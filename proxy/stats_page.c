@@ -76,13 +76,13 @@ static void page_upstream(const gust_http_upstream_stats *s, void *arg)
     struct page *p = arg;
 
     gust_http_printf(p->res,
-                     "<tr><td>%s</td><td class=\"%s\">%s</td><td>%u</td><td>%" PRIu64 "</td><td>%" PRIu64
+                     "<tr><td>%s</td><td class=\"%s\">%s</td><td>%u</td><td>%" PRIu64
                      "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
-                     "</td><td>%" PRIu64 "</td><td>%" PRIu64
+                     "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64
                      "</td><td>%.3f</td><td>%.3f</td><td>%.3f</td></tr>\n",
-                     s->url, state, state, s->weight, s->in_flight, s->requests, s->responses, s->failures,
-                     s->cut, s->retries, s->refused, s->ejections, ms(s->p50_ns), ms(s->p90_ns),
-                     ms(s->p99_ns));
+                     s->url, state, state, s->weight, s->in_flight, s->requests, s->responses,
+                     s->failures, s->cut, s->retries, s->refused, s->ejections, ms(s->p50_ns),
+                     ms(s->p90_ns), ms(s->p99_ns));
 }
 
 void gust_http_proxy_stats_page(gust_http_request *req, gust_http_response *res, void *proxy)

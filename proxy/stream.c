@@ -207,7 +207,7 @@ void gust__stream_head_came(struct transfer *t)
 bool gust__stream_is_busy(struct transfer *t)
 {
     /* The answer to a request that is all there often comes before its sender hears that. */
-    for (enum sender_state s; (s = sender_state(t)) == SENDER_ENDING;)
+    while (sender_state(t) == SENDER_ENDING)
         gust_yield();
     return sender_state(t) == SENDER_SENDING;
 }

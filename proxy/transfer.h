@@ -47,12 +47,12 @@ struct transfer {
     int64_t upstream_ns; /* until its header */
 
     /* The goroutine that streams the body (stream.c). */
-    _Atomic int sender;        /* enum sender_state */
-    gust_waitgroup sending;    /* until that goroutine is gone */
-    gust_waitgroup head_due;   /* until a final header has come, or will not */
-    atomic_bool interrupted;   /* by us: what it meets is nobody's fault */
-    _Atomic int client_error;  /* of reading the body */
-    _Atomic int send_error;    /* for which the call was aborted; -ETIMEDOUT: its time is up */
+    _Atomic int sender;       /* enum sender_state */
+    gust_waitgroup sending;   /* until that goroutine is gone */
+    gust_waitgroup head_due;  /* until a final header has come, or will not */
+    atomic_bool interrupted;  /* by us: what it meets is nobody's fault */
+    _Atomic int client_error; /* of reading the body */
+    _Atomic int send_error;   /* for which the call was aborted; -ETIMEDOUT: its time is up */
 
     char storage[TRANSFER_STORAGE];
 };

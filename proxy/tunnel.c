@@ -67,6 +67,8 @@ static void run_back(void *arg)
     gust_waitgroup_done(&t->back);
 }
 
+/* Not under the handler's context, which ends with the server; gust_http_proxy_free cancels
+ * the one of all tunnels. */
 static void run_both(struct tunnel *t)
 {
     const gust_go_options options = {.name = "http proxy: tunnel"};
@@ -77,9 +79,8 @@ static void run_both(struct tunnel *t)
         return;
     }
     run_direction(t, t->upstream, t->client);
-    gust_context *context = gust_context_swap(NULL);
+    gust_context_unref(gust_context_swap(NULL)); /* the other one has it, too */
     gust_waitgroup_wait(&t->back, GUST_FOREVER);
-    gust_context_swap(context);
 }
 
 /* --- The upgrade ------------------------------------------------------------------------------- */
@@ -116,7 +117,9 @@ int gust__tunnel(struct transfer *t)
         return r;
     r = gust_http_upgrade(t->req, t->res, protocol, &tunnel.client);
     if (r == 0) {
+        gust_context *context = gust_context_swap(gust_context_ref(t->config->proxy->tunnels));
         run_both(&tunnel);
+        gust_context_unref(gust_context_swap(context));
         gust_conn_close(tunnel.client, gust_after(TUNNEL_CLOSE_NS));
     }
     gust_conn_close(tunnel.upstream, gust_after(TUNNEL_CLOSE_NS));

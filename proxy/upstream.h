@@ -37,8 +37,8 @@ struct upstream {
     gust_span authority;
     const char *name; /* its host, without brackets, and its port: for look-ups */
     const char *port;
-    gust_span prefix;      /* of paths: "" or "/base", without a slash at its end */
-    uint64_t hash;         /* of the URL */
+    gust_span prefix;       /* of paths: "" or "/base", without a slash at its end */
+    uint64_t hash;          /* of the URL */
     uint64_t in_flight_max; /* beyond, gust__upstream_enter says no */
     unsigned conns_max;
 

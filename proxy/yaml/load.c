@@ -44,12 +44,26 @@ static const char *const hash_keys[] = {"client", "uri", "header", NULL};
 static const char *const host_policies[] = {"upstream", "pass", "fixed", NULL};
 static const char *const forwardings[] = {"replace", "append", "none", NULL};
 
-#define FILE_KEY(name, kind) {#name, kind, offsetof(gust_http_proxy_yaml, name), NULL}
-#define PROXY_KEY(name, kind) {#name, kind, offsetof(gust_http_proxy_yaml, proxy.name), NULL}
-#define PROXY_TIME(name) {#name, KEY_TIME, offsetof(gust_http_proxy_yaml, proxy.name##_ns), NULL}
-#define PROXY_ENUM(name, words) \
-    {#name, KEY_ENUM, offsetof(gust_http_proxy_yaml, proxy.name), words}
-#define UPSTREAM_KEY(name, kind) {#name, kind, offsetof(gust_http_upstream, name), NULL}
+#define FILE_KEY(name, kind)                                    \
+    {                                                           \
+#name, kind, offsetof(gust_http_proxy_yaml, name), NULL \
+    }
+#define PROXY_KEY(name, kind)                                         \
+    {                                                                 \
+#name, kind, offsetof(gust_http_proxy_yaml, proxy.name), NULL \
+    }
+#define PROXY_TIME(name)                                                       \
+    {                                                                          \
+#name, KEY_TIME, offsetof(gust_http_proxy_yaml, proxy.name##_ns), NULL \
+    }
+#define PROXY_ENUM(name, words)                                            \
+    {                                                                      \
+#name, KEY_ENUM, offsetof(gust_http_proxy_yaml, proxy.name), words \
+    }
+#define UPSTREAM_KEY(name, kind)                              \
+    {                                                         \
+#name, kind, offsetof(gust_http_upstream, name), NULL \
+    }
 
 static const struct key file_keys[] = {
     FILE_KEY(listen, KEY_STRING),
@@ -89,9 +103,9 @@ static const struct key file_keys[] = {
 };
 
 static const struct key upstream_keys[] = {
-    UPSTREAM_KEY(url, KEY_STRING),          UPSTREAM_KEY(weight, KEY_NUMBER),
-    UPSTREAM_KEY(drain, KEY_BOOL),          UPSTREAM_KEY(requests_max, KEY_NUMBER),
-    UPSTREAM_KEY(conns_max, KEY_NUMBER),    UPSTREAM_KEY(pending_max, KEY_NUMBER),
+    UPSTREAM_KEY(url, KEY_STRING),       UPSTREAM_KEY(weight, KEY_NUMBER),
+    UPSTREAM_KEY(drain, KEY_BOOL),       UPSTREAM_KEY(requests_max, KEY_NUMBER),
+    UPSTREAM_KEY(conns_max, KEY_NUMBER), UPSTREAM_KEY(pending_max, KEY_NUMBER),
     {NULL, KEY_STRING, 0, NULL},
 };
 
@@ -212,8 +226,8 @@ static int set_number(const struct loading *l, const yaml_node_t *node, const st
     else if (key->kind == KEY_INT)
         *(int *)at = (int)value;
     else
-        *(unsigned *)at = value == 0 && zero_is_none(key->name) ? GUST_HTTP_PROXY_NONE
-                                                                : (unsigned)value;
+        *(unsigned *)at =
+            value == 0 && zero_is_none(key->name) ? GUST_HTTP_PROXY_NONE : (unsigned)value;
     return 0;
 }
 
@@ -284,8 +298,9 @@ static int read_map(struct loading *l, const yaml_node_t *map, const struct key 
         if (r == 0)
             r = check_once(l, map, p);
         if (r == 0)
-            r = key->name ? set_value(l, node_at(l, p->value), key, (char *)base + key->at)
-                          : set_other(l, node_at(l, p->value));
+            r = key->name || !set_other
+                    ? set_value(l, node_at(l, p->value), key, (char *)base + key->at)
+                    : set_other(l, node_at(l, p->value));
     }
     return r;
 }

@@ -466,3 +466,25 @@ Test(proxy_streams, a_tunnel_in_which_nothing_moves_is_closed)
 {
     test_run_without_leaks(idle_tunnel, NULL);
 }
+
+static int free_tunnel(void *arg)
+{
+    struct fixture x;
+
+    (void)arg;
+    fixture_start(&x, shout, (gust_http_proxy_options){QUIET});
+    gust_conn *conn = site_dial(&x.front.site);
+    client_send(conn, "GET / HTTP/1.1\r\nHost: site\r\nConnection: Upgrade\r\nUpgrade: shout\r\n"
+                      "\r\nearly");
+    client_await(conn, "EARLY");
+    fixture_stop(&x); /* while it is open */
+    while (gust_conn_fill(conn, CLIENT_VIEW_MAX, SOON) > 0)
+        continue;
+    client_close(conn);
+    return 0;
+}
+
+Test(proxy_streams, a_proxy_that_is_freed_closes_its_tunnels)
+{
+    test_run_without_leaks(free_tunnel, NULL);
+}

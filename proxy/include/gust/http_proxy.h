@@ -162,7 +162,7 @@ typedef struct gust_http_proxy_options {
                                 server's own */
 
     gust_http_host_policy host_policy;
-    const char *host; /* copied */
+    const char *host;                /* copied */
     gust_http_forwarding forwarding; /* X-Forwarded-For, -Proto and -Host */
     bool forwarded;                  /* Forwarded (RFC 7239) as well */
     const char *via; /* the name in Via; NULL: "gust"; "": no Via is added.  Copied */
@@ -184,7 +184,8 @@ int gust_http_proxy_new(const gust_http_proxy_options *options, gust_http_proxy 
  * wait.  Errors: as gust_http_proxy_new; everything stays as it was then. */
 int gust_http_proxy_reload(gust_http_proxy *proxy, const gust_http_proxy_options *options);
 
-/* Frees it; no request of its may be under way.  May wait for a moment.  NULL is accepted. */
+/* Closes tunnels, waits for requests that are still under way (the servers that have brought
+ * them must bring no more), and frees it.  NULL is accepted. */
 void gust_http_proxy_free(gust_http_proxy *proxy);
 
 /* The handler: a gust_http_handler whose argument is a gust_http_proxy. */
