@@ -115,8 +115,13 @@ def nginx_can_echo():
     return NGINX_ECHO_MODULE.exists()
 
 
+def nginx_path():
+    """None if it is not installed."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
 def nginx(port, directory, cert=None):
-    path = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    path = nginx_path()
     if not path:
         return None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
