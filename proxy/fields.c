@@ -76,31 +76,6 @@ bool gust__forward_passes(gust_span name)
     return kind_of(name) == FIELD_PASS;
 }
 
-/* --- Lists ------------------------------------------------------------------------- */
-
-/* Takes the first element off a comma-separated list; false at its end. */
-static bool list_next(gust_span *list, gust_span *ret_element)
-{
-    if (list->len == 0)
-        return false;
-    const char *comma = memchr(list->data, ',', list->len);
-    size_t len = comma ? (size_t)(comma - list->data) : list->len;
-    size_t skip = len + (comma != NULL);
-    *ret_element = gust__http_trim(list->data, len);
-    *list = (gust_span){list->data + skip, list->len - skip};
-    return true;
-}
-
-static bool list_has(gust_span list, const char *lower)
-{
-    gust_span element;
-
-    while (list_next(&list, &element))
-        if (gust__http_equals(element, lower))
-            return true;
-    return false;
-}
-
 /* --- Stretches of lines ---------------------------------------------------------------- */
 
 /* What has been looked at and is to be copied: from `start` up to `at`. */
@@ -131,15 +106,11 @@ static void skip_line(struct stretch *s, const char *line, const char *next)
 static bool is_nominated(gust_span lines, gust_span name)
 {
     gust_http_field f;
-    gust_span element;
 
-    for (size_t cursor = 0; gust__http_fields_next(lines.data, lines.len, &cursor, &f);) {
-        if (kind_of(f.name) != FIELD_CONNECTION)
-            continue;
-        while (list_next(&f.value, &element))
-            if (element.len == name.len && gust__http_same_name(element, name.data, name.len))
-                return true;
-    }
+    for (size_t cursor = 0; gust__http_fields_next(lines.data, lines.len, &cursor, &f);)
+        if (kind_of(f.name) == FIELD_CONNECTION &&
+            gust__http_list_has(f.value, name.data, name.len))
+            return true;
     return false;
 }
 
@@ -148,9 +119,9 @@ static bool nominates(gust_span value)
 {
     gust_span element;
 
-    while (list_next(&value, &element))
-        if (element.len > 0 && !gust__http_equals(element, "close") &&
-            !gust__http_equals(element, "keep-alive") && !gust__http_equals(element, "upgrade"))
+    while (gust__http_list_next(&value, &element))
+        if (!gust__http_equals(element, "close") && !gust__http_equals(element, "keep-alive") &&
+            !gust__http_equals(element, "upgrade"))
             return true;
     return false;
 }
@@ -179,11 +150,11 @@ static bool note_request(struct request_notes *n, const struct forward_rules *ru
     case FIELD_FRAMING:
     case FIELD_HOST: return false;
     case FIELD_CONNECTION:
-        n->wants_upgrade |= list_has(f->value, "upgrade");
+        n->wants_upgrade |= gust__http_list_has(f->value, "upgrade", 7);
         n->nominates |= nominates(f->value);
         return false;
     case FIELD_UPGRADE: n->upgrade = f->value; return false;
-    case FIELD_TE: n->trailers |= list_has(f->value, "trailers"); return false;
+    case FIELD_TE: n->trailers |= gust__http_list_has(f->value, "trailers", 8); return false;
     case FIELD_EXPECT: n->expects = true; return false;
     case FIELD_FORWARDED: n->has_forwarded = true; return false;
     case FIELD_X_FOR: n->has_for = true; return false;
