@@ -23,6 +23,16 @@ static const char request[] =
     "GET /dir/ HTTP/1.1\r\nHost: x\r\n\r\n"
     "GET /dir HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
+/* What comes is no string: nothing ends it with a NUL. */
+static size_t number_at(const char *p, const char *end)
+{
+    size_t value = 0;
+
+    while (p < end && *p >= '0' && *p <= '9')
+        value = 10 * value + (size_t)(*p++ - '0');
+    return value;
+}
+
 /* Takes one response off, if all of it is there; false at the end. */
 static bool next_reply(gust_span *got)
 {
@@ -33,8 +43,8 @@ static bool next_reply(gust_span *got)
     size_t head = (size_t)(end - got->data) + 4;
     const char *length = memmem(got->data, head, "Content-Length: ", 16);
     CHECK(length != NULL);
-    size_t total = head + strtoul(length + 16, NULL, 10);
-    int status = atoi(got->data + 9);
+    size_t total = head + number_at(length + 16, end);
+    size_t status = number_at(got->data + 9, end);
     CHECK(status == 200 || status == 206 || status == 301 || status == 503);
     if (total > got->len)
         return false;
