@@ -271,11 +271,12 @@ ssize_t gust__tls_write(gust_conn *c, const struct iovec *iov, int count, size_t
     return error ? error : (ssize_t)total;
 }
 
-/* There is nothing to wait for. */
+/* There is nothing to wait for.  Before the handshake has ended nothing is pending, but it
+ * may have failed. */
 int gust__tls_flush(gust_conn *c, gust_time deadline)
 {
     (void)deadline;
-    return tls_is_open(tls_of(c)) ? push_pending(c) : 0;
+    return push_pending(c);
 }
 
 /* --- The end ---------------------------------------------------------------------- */

@@ -142,6 +142,8 @@ static void is_refused(const char *bytes, size_t len, int error)
     CHECK(*gust_tls_error(tls) != '\0');
     CHECK_EQ(gust_conn_read(tls, buf, sizeof buf, SOON), error);
     CHECK_EQ(gust_conn_write(tls, "x", 1, SOON), error);
+    CHECK_EQ(gust_conn_flush(tls), error);
+    CHECK_EQ(gust_conn_drain(tls, SOON), error);
     CHECK_EQ(gust_tls_handshake(tls, SOON), error);
     gust_conn_close(tls, SOON);
     gust_conn_close(raw, SOON);
