@@ -277,8 +277,9 @@ static bool leave_idle(struct http_conn *hc)
 static enum conn_next park(struct http_conn *hc, int64_t timeout_ns)
 {
     gust_time until = gust_after(timeout_ns);
+    gust_time now = until == GUST_FOREVER ? gust_now() : until - timeout_ns;
 
-    atomic_store_explicit(&hc->idle_since, until - timeout_ns, memory_order_relaxed);
+    atomic_store_explicit(&hc->idle_since, now, memory_order_relaxed);
     if (!enter_idle(hc))
         return NEXT_CLOSE;
     int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, until);

@@ -29,11 +29,11 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* Who may end the connection.  Its goroutines move it between IDLE, when it is parked
- * and has none, and BUSY; a shutdown, or who needs the room (give_up.c), claims an idle
- * connection by IDLE -> CLAIMED and ends its wait, upon which a goroutine comes and closes it.  CLOSING is for those who
- * count: its last goroutine is about to end it.  TAKEN: it is the handler's, and not in
- * the list. */
+/* Who may end the connection.  Its goroutines move it between IDLE and BUSY.  IDLE: no byte
+ * of a request is there, and it is parked, or a goroutine asks for the first one.  A
+ * shutdown, or who needs the room (give_up.c), claims it by IDLE -> CLAIMED and ends its
+ * wait, upon which its goroutine closes it.  CLOSING is for those who count: its last
+ * goroutine is about to end it.  TAKEN: it is the handler's, and not in the list. */
 enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED, CONN_CLOSING, CONN_TAKEN };
 
 /* An idle connection costs little more than this. */

@@ -128,11 +128,13 @@ static void use(struct site *site, gust_conn *conn, size_t idle)
 /* The second is used last, the first before: so the third has waited longest. */
 static int give_up_idle(void *arg)
 {
+    const int64_t *timeout_ns = arg;
     gust_conn *conns[LIMIT], *next;
     struct site site;
 
-    (void)arg;
-    site_start(&site, &(gust_http_server_options){.handler = hello, .connections_max = LIMIT});
+    site_start(&site, &(gust_http_server_options){.handler = hello,
+                                                  .connections_max = LIMIT,
+                                                  .idle_timeout_ns = *timeout_ns});
     for (size_t i = 0; i < LIMIT; i++) {
         conns[i] = site_dial(&site);
         use(&site, conns[i], i + 1);
@@ -155,7 +157,12 @@ static int give_up_idle(void *arg)
 
 Test(limits, the_longest_idle_connection_is_given_up)
 {
-    test_run(give_up_idle, NULL);
+    test_run(give_up_idle, &(int64_t){60 * GUST_SEC});
+}
+
+Test(limits, also_if_they_may_be_idle_for_ever)
+{
+    test_run(give_up_idle, &(int64_t){GUST_FOREVER});
 }
 
 /* Clients that come and stay idle, many more than there may be. */
