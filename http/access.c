@@ -75,11 +75,6 @@ void gust__http_access_keep(const gust_http_request *req)
         keep_text(req->hc, text);
 }
 
-static gust_span span_of(const char *text)
-{
-    return (gust_span){text, strlen(text)};
-}
-
 static const char *tls_version(const struct http_conn *hc)
 {
     gust_tls_info info;
@@ -112,7 +107,7 @@ static void log_exchange(const gust_http_request *req, const gust_http_response 
     gust_http_credentials credentials = {{NULL, 0}, {NULL, 0}};
     bool has_user = gust_http_basic_auth(req, decoded, sizeof(decoded), &credentials) == 0;
     const struct log_record record = {
-        .addr = span_of(client_text(req, peer)),
+        .addr = gust_span_of(client_text(req, peer)),
         .user = has_user ? credentials.user : (gust_span){NULL, 0},
         .request = request_line(req),
         .host = gust_http_request_host(req),
@@ -206,7 +201,7 @@ void gust__http_refusal_done(struct http_conn *hc, int status)
     if (!s->options.log)
         return;
     const struct log_record record = {
-        .addr = span_of(peer_text(hc, peer)),
+        .addr = gust_span_of(peer_text(hc, peer)),
         .request = first_line(gust_conn_view(hc->conn)),
         .status = status,
     };

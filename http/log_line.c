@@ -190,11 +190,6 @@ static char *put_member(char *p, const char *name, gust_span value)
     return p;
 }
 
-static gust_span span_of(const char *text)
-{
-    return (gust_span){text, text ? strlen(text) : 0};
-}
-
 /* Six digits behind the point. */
 static char *put_seconds(char *p, int64_t ns)
 {
@@ -218,6 +213,11 @@ static char *put_own_json(char *p, const struct log_field *f)
     return p;
 }
 
+static gust_span span_or_none(const char *text)
+{
+    return text ? gust_span_of(text) : (gust_span){NULL, 0};
+}
+
 static char *put_json(char *p, const struct log_time *t, const struct log_record *r)
 {
     p = put_member(p, "{\"time\":", (gust_span){t->text, t->len});
@@ -225,9 +225,9 @@ static char *put_json(char *p, const struct log_time *t, const struct log_record
     p = put_member(p, ",\"user\":", r->user);
     p = put_member(p, ",\"host\":", r->host);
     p = put_member(p, ",\"request\":", r->request);
-    p = put_member(p, ",\"protocol\":", span_of(r->protocol));
-    p = put_member(p, ",\"tls\":", span_of(r->tls));
-    p = put_member(p, ",\"pattern\":", span_of(r->pattern));
+    p = put_member(p, ",\"protocol\":", span_or_none(r->protocol));
+    p = put_member(p, ",\"tls\":", span_or_none(r->tls));
+    p = put_member(p, ",\"pattern\":", span_or_none(r->pattern));
     p = PUT(p, ",\"status\":");
     p = put_number(p, (uint64_t)r->status);
     p = PUT(p, ",\"bytes\":");

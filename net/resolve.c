@@ -17,11 +17,6 @@ static int check_options(const gust_resolve_options *o)
     return o->flags & ~KNOWN_FLAGS ? -EINVAL : 0;
 }
 
-static gust_span span_of(const char *text)
-{
-    return (gust_span){.data = text, .len = strlen(text)};
-}
-
 static int one_addr(const gust_addr *addr, gust_addrs **ret_addrs)
 {
     _Alignas(gust_addrs) char room[sizeof(gust_addrs) + sizeof(gust_addr)] = {0};
@@ -41,8 +36,8 @@ static bool answer_literal(const gust__question *q, gust_addrs **ret_addrs, int 
 {
     gust_addr addr;
     uint16_t port;
-    if (q->flags & (AI_V4MAPPED | AI_ALL) || !gust__port_parse(span_of(q->service), &port) ||
-        !gust__addr_parse_literal(span_of(q->host), &addr))
+    if (q->flags & (AI_V4MAPPED | AI_ALL) || !gust__port_parse(gust_span_of(q->service), &port) ||
+        !gust__addr_parse_literal(gust_span_of(q->host), &addr))
         return false;
     gust__addr_set_port(&addr, port);
     if (q->family && q->family != addr.any.sa_family)

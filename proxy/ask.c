@@ -52,7 +52,7 @@ static int set_host(const struct transfer *t)
     case GUST_HTTP_HOST_PASS:
         return host.len > 0 ? gust_http_call_header_span(t->call, name, host) : 0;
     case GUST_HTTP_HOST_FIXED:
-        return gust_http_call_header_span(t->call, name, span_of(t->config->options.host));
+        return gust_http_call_header_span(t->call, name, gust_span_of(t->config->options.host));
     }
     return 0;
 }

@@ -84,7 +84,7 @@ static bool is_target(const char *text)
 static bool names_valid(const gust_http_proxy_options *o)
 {
     if (o->host_policy == GUST_HTTP_HOST_FIXED &&
-        (!o->host || !*o->host || !gust__http_host_valid(span_of(o->host))))
+        (!o->host || !*o->host || !gust__http_host_valid(gust_span_of(o->host))))
         return false;
     if (o->balance == GUST_HTTP_CONSISTENT_HASH && o->hash_key == GUST_HTTP_HASH_HEADER &&
         !is_token(o->hash_header))

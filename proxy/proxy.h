@@ -50,11 +50,6 @@ struct gust_http_proxy {
     gust_waitgroup workers;
 };
 
-static inline gust_span span_of(const char *text)
-{
-    return (gust_span){text, strlen(text)};
-}
-
 /* --- config.c --- */
 
 /* Makes one; upstreams that `before` has, if it is not NULL, are taken over.

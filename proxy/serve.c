@@ -28,7 +28,7 @@ static gust_span host_text(const gust_addr *addr, char text[HOST_TEXT_MAX])
     }
     if (family == AF_UNSPEC || family == AF_UNIX || !inet_ntop(family, host, text, HOST_TEXT_MAX))
         return (gust_span){"", 0};
-    return span_of(text);
+    return gust_span_of(text);
 }
 
 /* Without the empty line at the end. */

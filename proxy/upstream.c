@@ -1,64 +1,30 @@
 #include "proxy/upstream.h"
 
 #include "core/inject.h"
+#include "http/client/url.h"
 #include "http/syntax.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* --- Its URL ---------------------------------------------------------------- */
 
-struct url_parts {
-    bool tls;
-    gust_span authority;
-    gust_span host; /* without brackets */
-    gust_span port; /* empty: that of the scheme */
-    gust_span prefix;
-};
-
-static bool starts_with(const char *text, const char *prefix, const char **ret_rest)
-{
-    size_t len = strlen(prefix);
-
-    if (strncasecmp(text, prefix, len) != 0)
-        return false;
-    *ret_rest = text + len;
-    return true;
-}
-
-static bool split_host(gust_span authority, struct url_parts *parts)
-{
-    gust_span host = gust__http_host_name(authority);
-    size_t rest = authority.len - host.len;
-    uint64_t number;
-
-    parts->port = (gust_span){host.data + host.len + (rest > 0), rest > 0 ? rest - 1 : 0};
-    if (rest > 0 && (!gust__http_number(parts->port, &number) || number == 0 || number > 65535))
-        return false;
-    if (host.len > 1 && host.data[0] == '[')
-        host = (gust_span){host.data + 1, host.len - 2};
-    parts->host = host;
-    return host.len > 0;
-}
-
 /* The path goes in front of others, so a slash at its end would be one too many. */
-static bool split_url(const char *url, struct url_parts *parts)
+static bool split_url(gust_span text, struct client_url *url, gust_span *ret_prefix)
 {
-    const char *at;
-
-    parts->tls = starts_with(url, "https://", &at);
-    if (!parts->tls && !starts_with(url, "http://", &at))
+    if (gust__url_split(text, url) < 0 || url->userinfo.data)
         return false;
-    size_t len = strcspn(at, "/?#");
-    parts->authority = (gust_span){at, len};
-    at += len;
-    len = strlen(at);
-    if (chars_prefix(at, len, CH_TARGET) != len || strpbrk(at, "?\"\\<>"))
+    gust_span path = url->target;
+    bool has_fragment = path.data + path.len < text.data + text.len;
+    if (has_fragment || chars_prefix(path.data, path.len, CH_TARGET) != path.len)
         return false;
-    while (len > 0 && at[len - 1] == '/')
-        len--;
-    parts->prefix = (gust_span){at, len};
-    return gust__http_host_valid(parts->authority) && split_host(parts->authority, parts);
+    for (size_t i = 0; i < path.len; i++)
+        if (strchr("?\"\\<>", path.data[i]))
+            return false;
+    while (path.len > 0 && path.data[path.len - 1] == '/')
+        path.len--;
+    *ret_prefix = path;
+    return true;
 }
 
 /* --- Life -------------------------------------------------------------------- */
@@ -81,38 +47,39 @@ static char *copy(char **at, gust_span s)
     return start;
 }
 
-static gust_span span_of(const char *text)
-{
-    return (gust_span){text, strlen(text)};
-}
+#define PORT_MAX sizeof("65535")
 
-static void fill_in(struct upstream *u, const char *url, const struct url_parts *parts)
+static void fill_in(struct upstream *u, gust_span text, const struct client_url *url,
+                    gust_span prefix)
 {
     char *at = u->text;
 
-    u->url = copy(&at, span_of(url));
-    u->authority = (gust_span){copy(&at, parts->authority), parts->authority.len};
-    u->prefix = (gust_span){copy(&at, parts->prefix), parts->prefix.len};
-    u->name = copy(&at, parts->host);
-    u->port = copy(&at, parts->port.len ? parts->port : span_of(parts->tls ? "443" : "80"));
-    u->tls = parts->tls;
-    u->hash = gust__upstream_hash(url, strlen(url));
+    u->url = copy(&at, text);
+    u->authority = (gust_span){copy(&at, url->authority), url->authority.len};
+    u->prefix = (gust_span){copy(&at, prefix), prefix.len};
+    u->name = copy(&at, gust__without_brackets(url->host));
+    u->port = at;
+    snprintf(at, PORT_MAX, "%u", url->port);
+    u->tls = url->tls;
+    u->hash = gust__upstream_hash(text.data, text.len);
 }
 
 int gust__upstream_new(const gust_http_upstream *options, struct upstream **ret_upstream)
 {
-    struct url_parts parts;
+    struct client_url url;
+    gust_span prefix;
 
-    if (!options->url || !split_url(options->url, &parts))
+    if (!options->url || !split_url(gust_span_of(options->url), &url, &prefix))
         return -EINVAL;
-    /* URL, authority, prefix, host and port (of five digits) with their NULs. */
-    size_t text = strlen(options->url) + 2 * parts.authority.len + parts.prefix.len + 16;
-    struct upstream *u = gust__aligned_alloc(64, (sizeof(*u) + text + 63) & ~(size_t)63);
+    gust_span text = gust_span_of(options->url);
+    /* URL, authority, prefix and host with their NULs, and the port. */
+    size_t size = text.len + url.authority.len + prefix.len + url.host.len + 4 + PORT_MAX;
+    struct upstream *u = gust__aligned_alloc(64, (sizeof(*u) + size + 63) & ~(size_t)63);
     if (!u)
         return -ENOMEM;
     memset(u, 0, sizeof(*u));
     atomic_init(&u->refs, UPSTREAM_OWNER);
-    fill_in(u, options->url, &parts);
+    fill_in(u, text, &url, prefix);
     u->in_flight_max = in_flight_max(options);
     u->conns_max = options->conns_max;
     *ret_upstream = u;

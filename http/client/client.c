@@ -80,7 +80,7 @@ static int keep_agent(gust_http_client *client)
 
     if (!agent)
         agent = "gust";
-    if (!gust__http_value_valid(span_of(agent)))
+    if (!gust__http_value_valid(gust_span_of(agent)))
         return -EINVAL;
     client->agent = gust__malloc(strlen(agent) + 1);
     if (!client->agent)

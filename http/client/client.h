@@ -116,14 +116,6 @@ struct origin_key {
     const struct client_proxy *proxy; /* of the client's; follows from the rest */
 };
 
-/* The host without the brackets of an IPv6 address. */
-static inline gust_span gust__without_brackets(gust_span host)
-{
-    bool has = host.len > 1 && host.data[0] == '[';
-
-    return has ? (gust_span){host.data + 1, host.len - 2} : host;
-}
-
 /* Finds or makes the origin of a URL, with a reference for the caller. */
 int gust__origin_find(gust_http_client *client, const struct origin_key *key,
                       gust_http_origin **ret_origin);
@@ -275,11 +267,6 @@ static inline gust_time call_deadline(const gust_http_call *call, int64_t ns)
     gust_time until = ns == GUST_FOREVER ? GUST_FOREVER : gust_after(ns);
 
     return until < call->deadline ? until : call->deadline;
-}
-
-static inline gust_span span_of(const char *s)
-{
-    return (gust_span){s, strlen(s)};
 }
 
 /* --- call.c --- */

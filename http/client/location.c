@@ -18,7 +18,7 @@ static int find_origin(gust_http_client *client, const struct client_url *url,
     if (url->tls && !client->options.tls)
         return -EPROTONOSUPPORT;
     if (proxy && !url->tls) {
-        key = (struct origin_key){.authority = span_of(proxy->authority), .port = proxy->port};
+        key = (struct origin_key){.authority = gust_span_of(proxy->authority), .port = proxy->port};
         key.host = gust__http_host_name(key.authority);
     }
     return gust__origin_find(client, &key, ret_origin);
@@ -104,7 +104,7 @@ int gust_http_call_new(gust_http_client *client, const char *method, const char 
     struct client_url parts;
     gust_http_call *call;
 
-    int r = gust__url_split(span_of(url), &parts);
+    int r = gust__url_split(gust_span_of(url), &parts);
     if (r < 0)
         return r;
     r = find_origin(client, &parts, &origin);
@@ -113,7 +113,7 @@ int gust_http_call_new(gust_http_client *client, const char *method, const char 
     r = gust__call_new(client, origin, &call);
     if (r < 0)
         return r;
-    r = begin(call, span_of(method), &parts);
+    r = begin(call, gust_span_of(method), &parts);
     if (r < 0)
         gust_http_call_free(call);
     else

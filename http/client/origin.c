@@ -47,7 +47,7 @@ static char *keep(char **at, gust_span s)
 static gust_http_origin *allocate(const gust_http_origin_options *options, gust_span authority,
                                   gust_span host, uint16_t port)
 {
-    gust_span tls_name = options->tls_name ? span_of(options->tls_name) : host;
+    gust_span tls_name = options->tls_name ? gust_span_of(options->tls_name) : host;
     gust_http_origin *o = gust__calloc(1, sizeof(*o) + authority.len + host.len + tls_name.len + 3);
     if (!o)
         return NULL;
@@ -93,7 +93,7 @@ int gust_http_origin_new(gust_http_client *client, const gust_http_origin_option
     if (!options->authority || options->idle_timeout_ns < 0 ||
         !gust__client_timeouts_valid(&options->timeouts))
         return -EINVAL;
-    return origin_make(client, options, span_of(options->authority), ret_origin);
+    return origin_make(client, options, gust_span_of(options->authority), ret_origin);
 }
 
 /* --- References -------------------------------------------------------------------- */

@@ -31,7 +31,7 @@ static int split(gust_span text, struct http_text *with_scheme, struct client_ur
         return -EINVAL;
     if (r == 0 || memmem(text.data, text.len, "://", 3))
         return r < 0 ? -EINVAL : 0;
-    r = gust__http_text_add(with_scheme, span_of("http://"), SIZE_MAX);
+    r = gust__http_text_add(with_scheme, gust_span_of("http://"), SIZE_MAX);
     if (r == 0)
         r = gust__http_text_add(with_scheme, text, SIZE_MAX);
     if (r < 0)
@@ -62,7 +62,7 @@ static int read_proxy(struct client_proxy *proxy, const char *text)
 
     if (!text || !*text)
         return 0;
-    int r = split(span_of(text), &with_scheme, &url);
+    int r = split(gust_span_of(text), &with_scheme, &url);
     if (r == 0)
         r = keep(proxy, &url);
     free(with_scheme.heap);

@@ -11,7 +11,7 @@ static int add(struct http_text *t, gust_span bytes)
 
 static int add_text(struct http_text *t, const char *text)
 {
-    return add(t, span_of(text));
+    return add(t, gust_span_of(text));
 }
 
 /* --- Request line ------------------------------------------------------------------- */
@@ -87,7 +87,8 @@ static int add_number(struct http_text *t, const char *name, uint64_t value)
     char digits[DECIMAL_MAX];
     gust_span text = {digits, (size_t)(put_decimal(digits, value) - digits)};
 
-    return gust__http_text_add_field(t, span_of(name), text, GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
+    return gust__http_text_add_field(t, gust_span_of(name), text,
+                                     GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
 }
 
 static int add_framing(gust_http_call *call)
@@ -107,14 +108,14 @@ static int add_defaults(gust_http_call *call)
     int r = 0;
 
     if (!call->has_agent && *agent)
-        r = gust__http_text_add_field(&call->line, (gust_span){"User-Agent", 10}, span_of(agent),
-                                      GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
+        r = gust__http_text_add_field(&call->line, (gust_span){"User-Agent", 10},
+                                      gust_span_of(agent), GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     if (r == 0 && !call->has_auth && credentials.len > 0)
         r = gust__http_text_add_field(&call->line, (gust_span){"Authorization", 13}, credentials,
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     if (r == 0 && gust__decode_is_asked(call))
         r = gust__http_text_add_field(&call->line, (gust_span){"Accept-Encoding", 15},
-                                      span_of(call->client->options.decoding->accept),
+                                      gust_span_of(call->client->options.decoding->accept),
                                       GUST_HTTP_CLIENT_REQUEST_BYTES_MAX);
     if (r == 0 && call->proxy && call->proxy->basic.len > 0)
         r = gust__http_text_add_field(&call->line, (gust_span){"Proxy-Authorization", 19},
@@ -126,7 +127,7 @@ static int add_defaults(gust_http_call *call)
 static gust_span host_of(const gust_http_call *call)
 {
     if (!call->by_url)
-        return span_of(call->origin->authority);
+        return gust_span_of(call->origin->authority);
     return (gust_span){call->url.data + call->named.at, call->named.len};
 }
 
@@ -232,7 +233,7 @@ int gust_http_call_header_span(gust_http_call *call, gust_span name, gust_span v
 
 int gust_http_call_header(gust_http_call *call, const char *name, const char *value)
 {
-    return gust_http_call_header_span(call, span_of(name), span_of(value));
+    return gust_http_call_header_span(call, gust_span_of(name), gust_span_of(value));
 }
 
 int gust_http_call_lines(gust_http_call *call, gust_span lines)

@@ -255,7 +255,7 @@ int gust_http_call_trailer_span(gust_http_call *call, gust_span name, gust_span 
 
 int gust_http_call_trailer(gust_http_call *call, const char *name, const char *value)
 {
-    return gust_http_call_trailer_span(call, span_of(name), span_of(value));
+    return gust_http_call_trailer_span(call, gust_span_of(name), gust_span_of(value));
 }
 
 static int append_end(gust_http_call *call)

@@ -14,33 +14,33 @@ static int add_authority(const gust_http_origin *o, struct http_text *t)
 {
     const size_t max = GUST_HTTP_CLIENT_REQUEST_BYTES_MAX;
     bool has_brackets = strchr(o->host, ':') != NULL;
-    int r = has_brackets ? gust__http_text_add(t, span_of("["), max) : 0;
+    int r = has_brackets ? gust__http_text_add(t, gust_span_of("["), max) : 0;
 
     if (r == 0)
-        r = gust__http_text_add(t, span_of(o->host), max);
+        r = gust__http_text_add(t, gust_span_of(o->host), max);
     if (r == 0)
-        r = gust__http_text_add(t, span_of(has_brackets ? "]:" : ":"), max);
-    return r == 0 ? gust__http_text_add(t, span_of(o->service), max) : r;
+        r = gust__http_text_add(t, gust_span_of(has_brackets ? "]:" : ":"), max);
+    return r == 0 ? gust__http_text_add(t, gust_span_of(o->service), max) : r;
 }
 
 static int write_request(const gust_http_origin *o, struct http_text *t)
 {
     const size_t max = GUST_HTTP_CLIENT_REQUEST_BYTES_MAX;
     const struct http_text *basic = &o->proxy->basic;
-    int r = gust__http_text_add(t, span_of("CONNECT "), max);
+    int r = gust__http_text_add(t, gust_span_of("CONNECT "), max);
 
     if (r == 0)
         r = add_authority(o, t);
     if (r == 0)
-        r = gust__http_text_add(t, span_of(" HTTP/1.1\r\nHost: "), max);
+        r = gust__http_text_add(t, gust_span_of(" HTTP/1.1\r\nHost: "), max);
     if (r == 0)
         r = add_authority(o, t);
     if (r == 0)
-        r = gust__http_text_add(t, span_of("\r\n"), max);
+        r = gust__http_text_add(t, gust_span_of("\r\n"), max);
     if (r == 0 && basic->len > 0)
-        r = gust__http_text_add_field(t, span_of("Proxy-Authorization"),
+        r = gust__http_text_add_field(t, gust_span_of("Proxy-Authorization"),
                                       (gust_span){basic->data, basic->len}, max);
-    return r == 0 ? gust__http_text_add(t, span_of("\r\n"), max) : r;
+    return r == 0 ? gust__http_text_add(t, gust_span_of("\r\n"), max) : r;
 }
 
 static int judge(gust_http_call *call, gust_conn *conn, const struct response_head *h)

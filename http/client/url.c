@@ -116,9 +116,9 @@ static int add(struct http_text *t, const char *s, size_t n, size_t len_max)
 
 static int add_escaped(struct http_text *t, char c, size_t len_max)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    const char escape[] = {'%', digits[(uint8_t)c >> 4], digits[c & 0xf]};
+    char escape[] = {'%', 0, 0};
 
+    hex_put(escape + 1, (uint8_t)c);
     return add(t, escape, sizeof(escape), len_max);
 }
 

@@ -14,6 +14,14 @@ struct client_url {
     gust_span target;    /* path and query; may be empty, or begin with '?' */
 };
 
+/* The host without the brackets of an IPv6 address. */
+static inline gust_span gust__without_brackets(gust_span host)
+{
+    bool has = host.len > 1 && host.data[0] == '[';
+
+    return has ? (gust_span){host.data + 1, host.len - 2} : host;
+}
+
 /* A fragment is passed over.
  * Errors: -EPROTONOSUPPORT for another scheme, -EINVAL if it is malformed. */
 int gust__url_split(gust_span text, struct client_url *ret_url);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -44,6 +45,13 @@ typedef struct gust_span {
     const char *data;
     size_t len;
 } gust_span;
+
+/* The bytes of a string, without its NUL. */
+static inline gust_span gust_span_of(const char *text)
+{
+    gust_span span = {text, strlen(text)};
+    return span;
+}
 
 #ifdef __cplusplus
 }
