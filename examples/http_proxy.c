@@ -51,9 +51,7 @@ static int word(const char *text, const char *const *words)
 
 static bool option_balance(const char *text, void *to)
 {
-    static const char *const words[] = {"round_robin", "least_connections", "two_choices",
-                                        "consistent_hash", NULL};
-    int i = word(text, words);
+    int i = word(text, gust_http_balance_names);
     if (i >= 0)
         *(gust_http_balance *)to = (gust_http_balance)i;
     return i >= 0;
@@ -61,8 +59,7 @@ static bool option_balance(const char *text, void *to)
 
 static bool option_forwarding(const char *text, void *to)
 {
-    static const char *const words[] = {"replace", "append", "none", NULL};
-    int i = word(text, words);
+    int i = word(text, gust_http_forwarding_names);
     if (i >= 0)
         *(gust_http_forwarding *)to = (gust_http_forwarding)i;
     return i >= 0;

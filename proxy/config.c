@@ -9,6 +9,19 @@
 /* So many retries at once, before any request has gone well. */
 #define RETRY_BURST 100
 
+const char *const gust_http_balance_names[] = {
+    [GUST_HTTP_ROUND_ROBIN] = "round_robin", [GUST_HTTP_LEAST_CONNECTIONS] = "least_connections",
+    [GUST_HTTP_TWO_CHOICES] = "two_choices", [GUST_HTTP_CONSISTENT_HASH] = "consistent_hash",
+    [GUST_HTTP_CONSISTENT_HASH + 1] = NULL,
+};
+
+const char *const gust_http_forwarding_names[] = {
+    [GUST_HTTP_FORWARDING_REPLACE] = "replace",
+    [GUST_HTTP_FORWARDING_APPEND] = "append",
+    [GUST_HTTP_FORWARDING_NONE] = "none",
+    [GUST_HTTP_FORWARDING_NONE + 1] = NULL,
+};
+
 /* --- Options ---------------------------------------------------------------------- */
 
 static void fill_time(int64_t *ns, int64_t otherwise)

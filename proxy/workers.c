@@ -125,7 +125,8 @@ static bool has_lost(const gust_addrs *before, const gust_addrs *now)
     return false;
 }
 
-/* New connections are looked up by the client as they are made. */
+/* New connections are looked up by the client as they are made; those from before the first
+ * look-up may lead anywhere. */
 static void resolve_main(void *arg)
 {
     const gust_resolve_options options = {.socktype = SOCK_STREAM};
@@ -137,8 +138,8 @@ static void resolve_main(void *arg)
         if (gust_resolve(w->upstream->name, w->upstream->port, &options, gust_after(every_ns),
                          &now) < 0)
             continue;
-        if (before && has_lost(before, now))
-            gust_http_origin_close_idle(w->upstream->origin);
+        if (!before || has_lost(before, now))
+            gust_http_origin_renew(w->upstream->origin);
         gust_addrs_free(before);
         before = now;
     } while (gust_sleep(every_ns) == 0);

@@ -66,7 +66,8 @@ struct client_conn {
     gust_conn *conn;
     TAILQ_ENTRY(client_conn) link; /* idle; under the origin's mutex */
     gust_time idle_since;
-    bool used; /* it has served a call */
+    bool used;           /* it has served a call */
+    unsigned generation; /* the origin's when it was begun */
     int64_t connect_ns;
 };
 
@@ -98,6 +99,7 @@ struct gust_http_origin {
     unsigned idle_count;
     unsigned open; /* idle, in use, or being made */
     unsigned waiting;
+    unsigned generation; /* of connections that may be kept */
     uint64_t opened, failed, reused, stale;
     bool armed; /* the timer, or its goroutine is under way */
     bool ended;
@@ -144,6 +146,9 @@ void gust__pool_fini(gust_http_origin *origin);
  * it was used a moment ago.  fresh: no idle one.
  * Errors: -ETIMEDOUT, -ECANCELED. */
 int gust__pool_get(const gust_http_call *call, bool wary, bool fresh, struct client_conn **ret_cc);
+
+/* For a connection that is about to be made. */
+unsigned gust__pool_generation(gust_http_origin *origin);
 
 /* True if there are no connections, and no sweep. */
 bool gust__pool_is_empty(gust_http_origin *origin);

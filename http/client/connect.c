@@ -133,7 +133,8 @@ int gust__connect(gust_http_call *call, struct client_conn **ret_cc)
     if (cc) {
         gust_time deadline = call_deadline(call, call->timeouts.connect_ns);
         gust_time start = gust_now();
-        *cc = (struct client_conn){.origin = call->origin};
+        *cc = (struct client_conn){.origin = call->origin,
+                                   .generation = gust__pool_generation(call->origin)};
         r = open_conn(call, deadline, &cc->conn);
         cc->connect_ns = gust_now() - start;
     } else {

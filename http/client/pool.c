@@ -189,17 +189,18 @@ void gust__pool_put(struct client_conn *cc)
     cc->used = true;
     cc->idle_since = gust_now();
     gust_mutex_lock(&o->mutex);
+    bool current = cc->generation == o->generation;
     struct pool_waiter *w = TAILQ_FIRST(&o->waiters);
-    if (w) {
+    if (w && current) {
         o->reused++;
         serve_locked(o, w, cc);
-    } else if (o->idle_count < o->idle_max) {
+    } else if (current && o->idle_count < o->idle_max) {
         TAILQ_INSERT_HEAD(&o->idle, cc, link);
         o->idle_count++;
         arm_locked(o);
     } else {
         kept = false;
-        o->open--;
+        leave_room_locked(o);
     }
     gust_mutex_unlock(&o->mutex);
     if (!kept)
@@ -281,7 +282,7 @@ static void sweep(void *arg)
         gust_http_origin_unref(o);
 }
 
-void gust_http_origin_close_idle(gust_http_origin *o)
+static void drop_idle(gust_http_origin *o, bool renew)
 {
     struct conn_list all = TAILQ_HEAD_INITIALIZER(all);
 
@@ -289,8 +290,27 @@ void gust_http_origin_close_idle(gust_http_origin *o)
     TAILQ_CONCAT(&all, &o->idle, link);
     o->open -= o->idle_count;
     o->idle_count = 0;
+    o->generation += renew;
     gust_mutex_unlock(&o->mutex);
     close_all(&all);
+}
+
+void gust_http_origin_close_idle(gust_http_origin *o)
+{
+    drop_idle(o, false);
+}
+
+void gust_http_origin_renew(gust_http_origin *o)
+{
+    drop_idle(o, true);
+}
+
+unsigned gust__pool_generation(gust_http_origin *o)
+{
+    gust_mutex_lock(&o->mutex);
+    unsigned generation = o->generation;
+    gust_mutex_unlock(&o->mutex);
+    return generation;
 }
 
 /* --- Life --------------------------------------------------------------------------------------- */

@@ -38,11 +38,8 @@ struct key {
 
 /* --- Keys ---------------------------------------------------------------------------- */
 
-static const char *const balances[] = {"round_robin", "least_connections", "two_choices",
-                                       "consistent_hash", NULL};
 static const char *const hash_keys[] = {"client", "uri", "header", NULL};
 static const char *const host_policies[] = {"upstream", "pass", "fixed", NULL};
-static const char *const forwardings[] = {"replace", "append", "none", NULL};
 
 #define FILE_KEY(name, kind)                                    \
     {                                                           \
@@ -69,7 +66,7 @@ static const struct key file_keys[] = {
     FILE_KEY(listen, KEY_STRING),
     FILE_KEY(access_log, KEY_STRING),
     FILE_KEY(stats, KEY_STRING),
-    PROXY_ENUM(balance, balances),
+    PROXY_ENUM(balance, gust_http_balance_names),
     PROXY_ENUM(hash_key, hash_keys),
     PROXY_KEY(hash_header, KEY_STRING),
     PROXY_TIME(connect_timeout),
@@ -95,7 +92,7 @@ static const struct key file_keys[] = {
     PROXY_KEY(body_bytes_max, KEY_SIZE),
     PROXY_ENUM(host_policy, host_policies),
     PROXY_KEY(host, KEY_STRING),
-    PROXY_ENUM(forwarding, forwardings),
+    PROXY_ENUM(forwarding, gust_http_forwarding_names),
     PROXY_KEY(forwarded, KEY_BOOL),
     PROXY_KEY(via, KEY_STRING),
     PROXY_KEY(proxy_protocol, KEY_INT),

@@ -182,6 +182,8 @@ static int framing_main(void *arg)
     };
     struct origin o;
     gust_http_call *call;
+    gust_http_field trailer;
+    size_t cursor = 0;
     (void)arg;
     ORIGIN_START(&o, script, NULL);
     call = ask_for(&o, "GET", "/chunked");
@@ -191,6 +193,11 @@ static int framing_main(void *arg)
     expect_body(call, "abcde");
     CHECK(span_is(gust_http_call_response_trailer(call, "a"), "b"));
     CHECK(span_is(gust_http_call_response_trailer(call, "C"), "d"));
+    CHECK(gust_http_call_response_trailers(call, &cursor, &trailer));
+    CHECK(span_is(trailer.name, "A") && span_is(trailer.value, "b"));
+    CHECK(gust_http_call_response_trailers(call, &cursor, &trailer));
+    CHECK(span_is(trailer.name, "C") && span_is(trailer.value, "d"));
+    CHECK(!gust_http_call_response_trailers(call, &cursor, &trailer));
     gust_http_call_free(call);
     expect_get(&o, "/none", 204, "");
     call = ask_for(&o, "GET", "/same");

@@ -597,6 +597,61 @@ Test(pool, what_cannot_be_sent_again_is_sent_on_a_live_connection)
     cr_assert_eq(gust_run(wary_main, NULL), 0);
 }
 
+/* Idle connections are the origin's, and close with its last reference. */
+static int reference_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {GET("/1"), OK_BODY("0", ""), STAY},
+        {GET("/2"), OK_BODY("0", ""), LEAVE},
+    };
+    struct origin o;
+    (void)arg;
+    ORIGIN_START(&o, script, NULL);
+    expect_get(&o, "/1", 200, "");
+    CHECK(gust_http_origin_ref(o.origin) == o.origin);
+    gust_http_origin_unref(o.origin);
+    expect_get(&o, "/2", 200, ""); /* on the same connection */
+    origin_stop(&o);
+    return 0;
+}
+
+Test(pool, an_origin_lives_as_long_as_its_references)
+{
+    cr_assert_eq(gust_run(reference_main, NULL), 0);
+}
+
+/* Neither the idle connection nor the one in use serves another call. */
+static int renew_main(void *arg)
+{
+    static const struct exchange script[] = {
+        {GET("/1"), OK_BODY("0", ""), LEAVE},
+        {GET("/2"), OK_BODY("1", "2"), LEAVE},
+        {GET("/3"), OK_BODY("0", ""), LEAVE},
+    };
+    struct origin o;
+    (void)arg;
+    ORIGIN_START(&o, script, NULL);
+    expect_get(&o, "/1", 200, "");
+    gust_http_origin_renew(o.origin);
+    gust_http_call *call = ask_for(&o, "GET", "/2");
+    CHECK_EQ(gust_http_call_wait(call), 200);
+    gust_http_origin_renew(o.origin);
+    expect_body(call, "2");
+    gust_http_call_free(call);
+    expect_get(&o, "/3", 200, "");
+    gust_http_origin_stats stats;
+    gust_http_origin_stats_read(o.origin, &stats);
+    CHECK_EQ(stats.opened, 3);
+    CHECK_EQ(stats.in_use, 0);
+    origin_stop(&o);
+    return 0;
+}
+
+Test(pool, renewing_an_origin_spares_no_connection)
+{
+    cr_assert_eq(gust_run(renew_main, NULL), 0);
+}
+
 /* A response that nobody has asked for must not become the answer to somebody's request. */
 static int stray_main(void *arg)
 {

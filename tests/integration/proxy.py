@@ -9,12 +9,15 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 
@@ -28,8 +31,8 @@ LARGE = bytes(range(256)) * 16384
 class Proxy(Program):
     """A running http_proxy."""
 
-    def __init__(self, program, *args, leaks=False):
-        super().__init__([program, "--listen", "127.0.0.1:0", *args], LINE, leaks=leaks)
+    def __init__(self, program, *args, leaks=False, env=None):
+        super().__init__([program, "--listen", "127.0.0.1:0", *args], LINE, leaks=leaks, env=env)
         self.port = int(self.match[3])
 
     def connect(self):
@@ -110,8 +113,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Origin:
     """One in this process, on a port that stays its own while it is away."""
 
-    def __init__(self, name, port=0):
+    def __init__(self, name, port=0, tls=None):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.server.handle_error = lambda *_: None
         self.server.name, self.server.requests = name, 0
         self.server.over, self.server.slow, self.server.go = (threading.Event() for _ in range(3))
@@ -183,6 +188,47 @@ def an_upstream_that_is_away_is_gone_round(program):
         for _ in range(20):
             response, body = proxy.ask()
             assert (response.status, body) == (200, b"b 127.0.0.1"), (response.status, body)
+
+
+# --- Who the client is ---------------------------------------------------------------------
+
+
+def a_proxy_in_front_names_the_client(program):
+    with Origin("a") as a, Proxy(program, "--upstream", a.url, "--accept-proxy") as proxy:
+        with socket.create_connection(("127.0.0.1", proxy.port), TIMEOUT_S) as s:
+            s.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 80\r\n"
+                      b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = s.makefile("rb").read()
+        assert answer.endswith(b"\r\n\r\na 192.0.2.7"), answer
+
+
+def make_certificate(directory):
+    """For 127.0.0.1, signed by itself: paths of certificate and key."""
+    paths = os.path.join(directory, "crt"), os.path.join(directory, "key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-out", paths[0], "-keyout",
+                    paths[1]], check=True, capture_output=True, timeout=TIMEOUT_S)
+    return paths
+
+
+def both_sides_may_be_tls(program, directory):
+    crt, key = make_certificate(directory)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(crt, key)
+    with Origin("a", tls=tls) as a:
+        args = ["--upstream", a.url.replace("http", "https"), "--tls-cert", crt, "--tls-key", key]
+        for trusted, want in ((crt, (200, b"a 127.0.0.1")), ("/dev/null", (502, None))):
+            with Proxy(program, *args, env={"SSL_CERT_FILE": trusted}) as proxy:
+                assert proxy.match[1] == "https", proxy.line
+                url = f"https://127.0.0.1:{proxy.port}/"
+                context = ssl.create_default_context(cafile=crt)
+                try:
+                    with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=context) as answer:
+                        got = answer.status, answer.read()
+                except urllib.error.HTTPError as error:
+                    got = error.code, None
+                assert got == want, (trusted, got)
 
 
 # --- Bodies ------------------------------------------------------------------------------
@@ -367,9 +413,11 @@ class Nowhere:  # pylint: disable=too-few-public-methods
 def main():
     program = os.path.join(sys.argv[1], "examples", "http_proxy")
     checks = [what_is_not_there_is_502, what_does_not_answer_is_504, what_dies_is_502,
-              what_breaks_off_is_broken, an_upstream_that_is_away_is_gone_round, bodies_arrive,
-              an_upgrade_is_a_tunnel, a_drain_answers_what_it_has, a_rolling_restart_fails_nothing]
-    with_directory = [a_reload_drops_nothing, the_log_says_who_was_asked, misuse_is_told]
+              what_breaks_off_is_broken, an_upstream_that_is_away_is_gone_round,
+              a_proxy_in_front_names_the_client, bodies_arrive, an_upgrade_is_a_tunnel,
+              a_drain_answers_what_it_has, a_rolling_restart_fails_nothing]
+    with_directory = [both_sides_may_be_tls, a_reload_drops_nothing, the_log_says_who_was_asked,
+                      misuse_is_told]
     for check in checks:
         check(program)
         print(f"ok {check.__name__}", flush=True)

@@ -10,7 +10,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#ifndef SOON
 #define SOON gust_after(SITE_WAIT_NS)
+#endif
 
 #define BACKENDS_MAX 3
 
@@ -49,16 +51,22 @@ static inline void backend_listen(struct backend *b, const gust_addr *addr)
     snprintf(b->url, sizeof(b->url), "http://%s", gust_addr_format(&bound, text));
 }
 
+static inline void backend_start_at(struct backend *b, void (*fn)(gust_conn *, struct backend *),
+                                    const gust_addr *addr)
+{
+    memset(b, 0, sizeof(*b));
+    b->fn = fn;
+    backend_listen(b, addr);
+    gust_waitgroup_add(&b->accepting, 1);
+    CHECK_EQ(gust_go(backend_main, b), 0);
+}
+
 static inline void backend_start(struct backend *b, void (*fn)(gust_conn *, struct backend *))
 {
     gust_addr addr;
 
-    memset(b, 0, sizeof(*b));
-    b->fn = fn;
     CHECK_EQ(gust_addr_parse("127.0.0.1:0", &addr), 0);
-    backend_listen(b, &addr);
-    gust_waitgroup_add(&b->accepting, 1);
-    CHECK_EQ(gust_go(backend_main, b), 0);
+    backend_start_at(b, fn, &addr);
 }
 
 static inline void backend_stop(struct backend *b)

@@ -92,6 +92,9 @@ typedef enum gust_http_balance {
                                     with it */
 } gust_http_balance;
 
+/* "round_robin" and so on, by number; a NULL ends it. */
+extern const char *const gust_http_balance_names[];
+
 typedef enum gust_http_hash_key {
     GUST_HTTP_HASH_CLIENT, /* the client's address: gust_http_request_client_addr */
     GUST_HTTP_HASH_URI,    /* path and query */
@@ -109,6 +112,9 @@ typedef enum gust_http_forwarding {
     GUST_HTTP_FORWARDING_APPEND,  /* behind proxies of one's own: it is added to */
     GUST_HTTP_FORWARDING_NONE,    /* none is sent, and the client's are dropped */
 } gust_http_forwarding;
+
+/* "replace" and so on, by number; a NULL ends it. */
+extern const char *const gust_http_forwarding_names[];
 
 /* Zeroes are the defaults above. */
 typedef struct gust_http_proxy_options {

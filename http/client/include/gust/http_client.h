@@ -203,6 +203,10 @@ void gust_http_origin_unref(gust_http_origin *origin);
 
 void gust_http_origin_close_idle(gust_http_origin *origin);
 
+/* The same, and those in use are closed once their calls have ended: every call that begins
+ * later gets a connection that was made later.  For when the name leads elsewhere now. */
+void gust_http_origin_renew(gust_http_origin *origin);
+
 /* A snapshot of the connections, and counts since the origin was made. */
 typedef struct gust_http_origin_stats {
     unsigned in_use; /* being made, or serving a call */
