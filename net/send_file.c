@@ -1,13 +1,12 @@
 /* From a file to a connection.
  *
  * What is in the page cache costs no copy if there is much of it: the kernel sends the
- * pages themselves (conn_pages.c).  Smaller
- * pieces are read without waiting (RWF_NOWAIT): one copy, and fewer calls.
- * What is not in the cache makes somebody wait for the disk, who must not
- * be a P: with io_uring it is a kernel thread, which splices the pages into a pipe,
- * from where they are read; with epoll it is this thread, without its P.  A blocking
- * section would do for both, but a thread that sleeps on a disk cannot tell the kernel
- * about the ring's other requests which it has submitted. */
+ * pages themselves (conn_pages.c).  Smaller pieces are read without waiting (RWF_NOWAIT):
+ * one copy, and fewer calls.  What is not in the cache makes somebody wait for the disk, who
+ * must not be a P: with io_uring it is a kernel thread, which splices the pages into a pipe,
+ * from where they are read; with epoll it is this thread, without its P.  A blocking section
+ * would do for both, but a thread that sleeps on a disk cannot tell the kernel about the
+ * ring's other requests which it has submitted. */
 #include <errno.h>
 #include <gust/runtime.h>
 #include <limits.h>
@@ -46,8 +45,7 @@ struct source {
 
 /* --- Without a copy ---------------------------------------------------------- */
 
-/* If all of it is there.  Where the kernel cannot say so, or not to who may not write the
- * file, it is read, which tells. */
+/* If all of it is there.  Where the kernel does not say so it is read, which tells. */
 static bool is_cached(const struct source *s, size_t len)
 {
     const struct {

@@ -1,8 +1,7 @@
 /* Origins, and the table of those that URLs name.
  *
- * An origin stays in it while it has
- * connections or calls, and goes when the sweep has closed its last connection, or, if it
- * never had one, with its call. */
+ * An origin stays in it while it has connections or calls, and goes when the sweep has
+ * closed its last connection, or, if it never had one, with its call. */
 #include "http/client/client.h"
 
 #include "core/inject.h"

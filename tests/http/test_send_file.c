@@ -331,6 +331,19 @@ FilesTest(send_file, a_client_that_takes_nothing_is_let_go)
     close_files();
 }
 
+/* As much as opens the window for more, in any case. */
+static size_t read_piece(gust_conn *c)
+{
+    size_t total = 0;
+
+    while (total < 1 << 20) {
+        CHECK(gust_conn_fill(c, 1 << 20, gust_after(SITE_WAIT_NS)) > 0);
+        total += gust_conn_view(c).len;
+        gust_conn_consume(c, gust_conn_view(c).len);
+    }
+    return total;
+}
+
 /* What has been taken in one turn is no credit for the next. */
 FilesTest(send_file, a_client_that_stops_is_let_go)
 {
@@ -345,29 +358,13 @@ FilesTest(send_file, a_client_that_stops_is_let_go)
                                                   .write_rate_min = GUST_HTTP_NO_MINIMUM});
     gust_conn *c = site_dial(&site);
     client_send(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    while (total < HUGE_LEN / 8) {
-        CHECK(gust_conn_fill(c, 1 << 20, gust_after(SITE_WAIT_NS)) > 0);
-        total += gust_conn_view(c).len;
-        gust_conn_consume(c, gust_conn_view(c).len);
-    }
+    while (total < HUGE_LEN / 8)
+        total += read_piece(c);
     site_stop(&site); /* when the handler has given up */
     CHECK_EQ(scene.result, -ETIMEDOUT);
     CHECK(total + read_until_end(c) < HUGE_LEN);
     client_close(c);
     close_files();
-}
-
-/* As much as opens the window for more, in any case. */
-static size_t read_piece(gust_conn *c)
-{
-    size_t total = 0;
-
-    while (total < 1 << 20) {
-        CHECK(gust_conn_fill(c, 1 << 20, gust_after(SITE_WAIT_NS)) > 0);
-        total += gust_conn_view(c).len;
-        gust_conn_consume(c, gust_conn_view(c).len);
-    }
-    return total;
 }
 
 /* Longer than one write timeout, with a piece in each; the rate allows for no more. */
