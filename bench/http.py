@@ -20,10 +20,9 @@ two ways to receive, for all others epoll.
 "others" is what else ran on the server's CPU, the worst round.  Much more than
 a few percent spoils caches and queues: measure again when it is quiet."""
 
-import argparse
 import statistics
 
-from lib import load, machine, output, servers
+from lib import load, machine, output, servers, turns
 
 
 class Workload:
@@ -79,18 +78,6 @@ def can(name, workload):
     return WORKLOADS[workload].limit_can or not name.startswith("limit")
 
 
-def alternate(kinds, workload, rounds, seconds):
-    """The turns of every server: {name: {figure: [one per round]}}."""
-    samples = {name: {figure: [] for figure in FIGURES} for name in kinds}
-    for turn in range(rounds):
-        for name, kind in kinds.items():
-            output.progress(f"{workload}: round {turn + 1} of {rounds}: {name}")
-            for figure, value in measure(name, kind, workload, seconds).items():
-                samples[name][figure].append(value)
-    output.progress("")
-    return samples
-
-
 def summarize(samples, kinds, workload):
     """What is printed and kept of each server, by its name."""
     summary = {}
@@ -132,17 +119,12 @@ def print_table(workload, summary, rounds, seconds):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(prog="bench http", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = turns.parser("http", __doc__)
     parser.add_argument("--workload", action="append", choices=WORKLOADS,
                         help="may be given several times (default: all)")
-    parser.add_argument("--servers", type=lambda text: text.split(","),
+    parser.add_argument("--servers", type=turns.names,
                         help=f"separated by commas, of: {', '.join(servers.KINDS)};"
                              f" if asked for also {', '.join(servers.EXTRA_KINDS)}")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="of each turn")
-    parser.add_argument("--json", metavar="FILE",
-                        help="append the results to FILE, a line for each workload")
     return parser.parse_args()
 
 
@@ -155,7 +137,9 @@ def main():
     lines = []
     for workload in args.workload or WORKLOADS:
         able = {name: kind for name, kind in kinds.items() if can(name, workload)}
-        samples = alternate(able, workload, args.rounds, args.seconds)
+        samples = turns.take(
+            able, args.rounds, workload,
+            lambda name, _turn, of=workload: measure(name, kinds[name], of, args.seconds))
         summary = summarize(samples, kinds, workload)
         print_table(workload, summary, args.rounds, args.seconds)
         lines.append(where | {"workload": workload, "rounds": args.rounds,

@@ -10,13 +10,12 @@ They take turns, afresh each time; the same turn has the same random moments.  T
 table has the median turn.  Latencies of a shared machine hang on its worst
 moments: "late us" is by how much the client itself was behind, the worst turn."""
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 
-from lib import load, machine, output, servers
+from lib import load, machine, output, servers, turns
 
 CONNECTIONS = 64
 PATH = "users/42"
@@ -47,19 +46,6 @@ def measure(name, kind, rate, seconds, seed):
     if done.returncode != 0:
         raise servers.Failure(f"{name}: {done.stderr.strip()}")
     return json.loads(done.stdout)
-
-
-def alternate(kinds, rate, rounds, seconds):
-    """The turns of every server: {name: {figure: [one per round]}}."""
-    samples = {name: {figure: [] for figure in FIGURES} for name in kinds}
-    for turn in range(rounds):
-        for name, kind in kinds.items():
-            output.progress(f"round {turn + 1} of {rounds}: {name}")
-            result = measure(name, kind, rate, seconds, turn + 1)
-            for figure in FIGURES:
-                samples[name][figure].append(result[figure])
-    output.progress("")
-    return samples
 
 
 def summarize(samples):
@@ -94,16 +80,12 @@ def print_table(summary, rate, rounds, seconds):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(prog="bench latency", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--servers", type=lambda text: text.split(","),
+    parser = turns.parser("latency", __doc__, seconds=5)
+    parser.add_argument("--servers", type=turns.names,
                         default=["gust-uring", "gust-epoll", "nginx", "go"],
                         help="separated by commas (default: gust-uring,gust-epoll,nginx,go)")
     parser.add_argument("--rate", type=int, help="requests per second (default: half of what the"
                                                  " slowest but Go can)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each turn")
-    parser.add_argument("--json", metavar="FILE", help="append the results to FILE, as a line")
     return parser.parse_args()
 
 
@@ -117,7 +99,8 @@ def main():
         can = {name: saturation(name, kind, args.seconds) for name, kind in kinds.items()}
         print("saturated: " + ", ".join(f"{name} {rps:.0f}/s" for name, rps in can.items()))
         rate = int(min(rps for name, rps in can.items() if name != "go" or len(can) == 1) / 2)
-    summary = summarize(alternate(kinds, rate, args.rounds, args.seconds))
+    summary = summarize(turns.take(kinds, args.rounds, f"{rate}/s", lambda name, turn: measure(
+        name, kinds[name], rate, args.seconds, turn + 1)))
     print_table(summary, rate, args.rounds, args.seconds)
     output.keep([where | {"workload": "latency", "rate": rate, "rounds": args.rounds,
                           "seconds": args.seconds, "servers": summary}], args.json)

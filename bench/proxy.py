@@ -8,12 +8,11 @@ figure to trust.  Requests per second say how fast the shared other CPU is.
 
 The proxies take turns, afresh each time; the table has the median turn."""
 
-import argparse
 import pathlib
 import statistics
 import tempfile
 
-from lib import load, machine, output, servers
+from lib import load, machine, output, servers, turns
 
 WARM_UP_S = 1
 FIGURES = ("cpu_us", "rps", "p50_us", "p99_us")
@@ -26,29 +25,14 @@ WORKLOADS = {
 # The most that a request may cost, in times of what it costs there.
 GOALS = {("get-64", "nginx"): 0.75, ("get-64", "go"): 1 / 6}
 
-NGINX_CONF = """
-daemon off;
-worker_processes 1;
-pid nginx.pid;
-error_log stderr;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    keepalive_timeout 3600;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
+NGINX_ORIGIN = """
     upstream origin {{
         server 127.0.0.1:{origin};
         keepalive 128;
         keepalive_requests 1000000000;
-    }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location / {{
+    }}"""
+NGINX_PASS = """
+        location / {
             proxy_pass http://origin;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -56,10 +40,7 @@ http {{
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Forwarded-Host $http_host;
             proxy_buffering off;
-        }}
-    }}
-}}
-"""
+        }"""
 
 
 def gust(origin):
@@ -69,11 +50,8 @@ def gust(origin):
 
 
 def nginx(origin):
-    def command(port, directory):
-        path = servers.nginx_path()
-        (directory / "nginx.conf").write_text(NGINX_CONF.format(port=port, origin=origin))
-        return path and [path, "-e", "stderr", "-p", str(directory), "-c", "nginx.conf"]
-    return command
+    return lambda port, directory: servers.nginx_command(
+        port, directory, NGINX_PASS, http=NGINX_ORIGIN.format(origin=origin))
 
 
 def go(origin):
@@ -122,18 +100,6 @@ def measure(name, workload, seconds):
             "p99_us": result.p99_us}
 
 
-def alternate(names, workload, rounds, seconds):
-    """The turns of every proxy: {name: {figure: [one per round]}}."""
-    samples = {name: {figure: [] for figure in FIGURES} for name in names}
-    for turn in range(rounds):
-        for name in names:
-            output.progress(f"{workload}: round {turn + 1} of {rounds}: {name}")
-            for figure, value in measure(name, workload, seconds).items():
-                samples[name][figure].append(value)
-    output.progress("")
-    return samples
-
-
 def summarize(samples):
     summary = {}
     for name, of in samples.items():
@@ -165,16 +131,11 @@ def print_table(workload, summary, rounds, seconds):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(prog="bench proxy", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = turns.parser("proxy", __doc__)
     parser.add_argument("--workload", action="append", choices=WORKLOADS,
                         help="may be given several times (default: all)")
-    parser.add_argument("--servers", type=lambda text: text.split(","),
+    parser.add_argument("--servers", type=turns.names,
                         help=f"separated by commas, of: {', '.join(PROXIES)}")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="of each turn")
-    parser.add_argument("--json", metavar="FILE",
-                        help="append the results to FILE, a line for each workload")
     return parser.parse_args()
 
 
@@ -186,7 +147,9 @@ def main():
     print(", ".join(f"{name} {value}" for name, value in where.items()))
     lines = []
     for workload in args.workload or WORKLOADS:
-        summary = summarize(alternate(names, workload, args.rounds, args.seconds))
+        summary = summarize(turns.take(
+            names, args.rounds, workload,
+            lambda name, _turn, of=workload: measure(name, of, args.seconds)))
         print_table(workload, summary, args.rounds, args.seconds)
         lines.append(where | {"workload": f"proxy-{workload}", "rounds": args.rounds,
                               "seconds": args.seconds, "servers": summary})

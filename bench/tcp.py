@@ -15,14 +15,13 @@ is the lower median for CPU time, the higher one for messages.
 "others" is what else ran on the server's CPU, the worst round: much more than a few
 percent spoils caches and queues."""
 
-import argparse
 import json
 import os
 import socket
 import statistics
 import subprocess
 
-from lib import machine, output, servers
+from lib import machine, output, servers, turns
 
 CONNECTIONS = (1, 64, 1000)
 SIZES = (64, 65536)
@@ -32,7 +31,6 @@ CPU_GOAL = 1.1
 # Only for messages that are large enough to be about bytes.
 RATE_GOAL, RATE_GOAL_SIZE = 0.95, 65536
 WARM_UP_MS = 300
-FIGURES = ("cpu_us", "rate", "others")
 
 
 def echoes(s):
@@ -86,19 +84,6 @@ def measure(name, kind, connections, size, seconds):
             "rate": counted["messages"] / counted["duration_us"] * 1e6, "others": others}
 
 
-def alternate(kinds, connections, size, rounds, seconds):
-    """The turns of every server: {name: {figure: [one per round]}}."""
-    samples = {name: {figure: [] for figure in FIGURES} for name in kinds}
-    for turn in range(rounds):
-        for name, kind in kinds.items():
-            output.progress(f"{connections} connections, {size} B:"
-                            f" round {turn + 1} of {rounds}: {name}")
-            for figure, value in measure(name, kind, connections, size, seconds).items():
-                samples[name][figure].append(value)
-    output.progress("")
-    return samples
-
-
 def summarize(samples, size):
     """What is printed and kept of each server, by its name."""
     summary = {}
@@ -140,18 +125,13 @@ def print_table(connections, size, summary):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(prog="bench tcp", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = turns.parser("tcp", __doc__, seconds=2, number=float)
     parser.add_argument("--conns", type=int, action="append",
                         help="connections; may be given several times (1, 64 and 1000)")
     parser.add_argument("--size", type=int, action="append",
                         help="bytes of a message; may be given several times (64 and 65536)")
     parser.add_argument("--netpoll", choices=POLLERS, action="append",
                         help="gust's, one only (both)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each server (5)")
-    parser.add_argument("--seconds", type=float, default=2, help="of each turn (2)")
-    parser.add_argument("--json", metavar="FILE",
-                        help="append the results to FILE, a line for each workload")
     args = parser.parse_args()
     if min(args.rounds, args.seconds, *args.conns or (1,), *args.size or (1,)) <= 0:
         parser.error("numbers are greater than 0")
@@ -169,7 +149,10 @@ def main():
     lines, short = [], 0
     for connections in connections_list:
         for size in sizes:
-            samples = alternate(kinds, connections, size, args.rounds, args.seconds)
+            samples = turns.take(
+                kinds, args.rounds, f"{connections} connections, {size} B",
+                lambda name, _turn, of=(connections, size): measure(name, kinds[name], *of,
+                                                                    args.seconds))
             summary = summarize(samples, size)
             print_table(connections, size, summary)
             short += sum(row.get(goal) is False for row in summary.values()

@@ -15,7 +15,6 @@ The certificate is made for the occasion: ECDSA on P-256.  The key exchange is w
 sides like best, X25519.  One client cannot make as many handshakes as a server can take:
 then the rates say nothing of the servers, but the CPU time does."""
 
-import argparse
 import collections
 import functools
 import json
@@ -26,7 +25,7 @@ import statistics
 import subprocess
 import tempfile
 
-from lib import load, machine, output, servers
+from lib import load, machine, output, servers, turns
 
 CONNECTIONS = 64
 WARM_UP_S = 1
@@ -102,25 +101,14 @@ def measure(name, kind, workload, seconds):
         return {"cpu_us": watch.own() * 1e6 / count, "rate": rate, "others": watch.others()}
 
 
-def alternate(kinds, workload, rounds, seconds):
-    """The turns of every server: {name: [figures of each round]}."""
-    turns = {name: [] for name in kinds}
-    for turn in range(rounds):
-        for name, kind in kinds.items():
-            output.progress(f"{workload}: round {turn + 1} of {rounds}: {name}")
-            turns[name].append(measure(name, kind, workload, seconds))
-    output.progress("")
-    return turns
-
-
-def summarize(turns, workload):
+def summarize(samples, workload):
     """What is printed and kept of each server, by its name."""
     summary = {}
-    for name, of in turns.items():
-        ratios = [own["cpu_us"] / peer["cpu_us"] for own, peer in zip(of, turns[PEER])]
-        row = {"cpu_us": round(statistics.median(turn["cpu_us"] for turn in of), 2),
-               "rate": round(statistics.median(turn["rate"] for turn in of)),
-               "others": round(max(turn["others"] for turn in of), 2),
+    for name, of in samples.items():
+        ratios = [own / peer for own, peer in zip(of["cpu_us"], samples[PEER]["cpu_us"])]
+        row = {"cpu_us": round(statistics.median(of["cpu_us"]), 2),
+               "rate": round(statistics.median(of["rate"])),
+               "others": round(max(of["others"]), 2),
                "x_nginx": round(statistics.median(ratios), 3),
                "x_nginx_min": round(min(ratios), 3), "x_nginx_max": round(max(ratios), 3)}
         if name != PEER and GOALS[workload]:
@@ -141,14 +129,9 @@ def print_table(workload, summary):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(prog="bench tls", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = turns.parser("tls", __doc__)
     parser.add_argument("--workload", action="append", choices=GOALS,
                         help="may be given several times (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each server (5)")
-    parser.add_argument("--seconds", type=int, default=3, help="of each turn (3)")
-    parser.add_argument("--json", metavar="FILE",
-                        help="append the results to FILE, a line for each workload")
     return parser.parse_args()
 
 
@@ -162,7 +145,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="gust-bench-") as directory:
         kinds = find(make_certificate(pathlib.Path(directory)))
         for workload in args.workload or GOALS:
-            summary = summarize(alternate(kinds, workload, args.rounds, args.seconds), workload)
+            samples = turns.take(
+                kinds, args.rounds, workload,
+                lambda name, _turn, of=workload: measure(name, kinds[name], of, args.seconds))
+            summary = summarize(samples, workload)
             print_table(workload, summary)
             short += sum(row.get("ok") is False for row in summary.values())
             lines.append(where | {"workload": f"tls-{workload}", "rounds": args.rounds,

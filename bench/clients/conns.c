@@ -10,20 +10,14 @@
  * At most IN_FLIGHT connections at a time wait for their answer, so the server's
  * backlog never overflows: a dropped SYN would be sent again only a second later, and
  * the rate would be that of the retransmissions. */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/lib/client.h"
 
 #define COUNT_MAX 1000000
 #define IN_FLIGHT 512
@@ -52,19 +46,6 @@ static int epoll_fd;
 static conn *conns;
 static size_t count;
 static size_t in_flight; /* how many are CONN_ASKED */
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "conns: %s: %s\n", what, why);
-    exit(1);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
 
 /* --- One connection ------------------------------------------------------ */
 
@@ -190,7 +171,7 @@ static void report(int64_t began_us)
     for (size_t i = 0; i < count; i++)
         broken += conns[i].state == CONN_BROKEN;
     printf("{\"connections\": %zu, \"broken\": %zu, \"duration_us\": %lld}\n", count, broken,
-           (long long)(now_us() - began_us));
+           (long long)(now_ns() / 1000 - began_us));
     fflush(stdout);
 }
 
@@ -206,15 +187,6 @@ static void reset_all(void)
         }
 }
 
-static size_t argument(const char *given, const char *name, long max)
-{
-    char *end;
-    long value = strtol(given, &end, 10);
-    if (end == given || *end != '\0' || value < 1 || value > max)
-        die(name, "not a number it can be");
-    return (size_t)value;
-}
-
 int main(int argc, char **argv)
 {
     char line[64];
@@ -222,17 +194,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: conns PORT COUNT\n");
         return 2;
     }
-    int port = (int)argument(argv[1], "port", 65535);
-    count = argument(argv[2], "count", COUNT_MAX);
+    int port = (int)argument(argv[1], "port", 1, 65535);
+    count = (size_t)argument(argv[2], "count", 1, COUNT_MAX);
     conns = calloc(count, sizeof *conns);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!conns || epoll_fd < 0)
         die("start", strerror(errno));
-    int64_t began_us = now_us();
+    int64_t began_us = now_ns() / 1000;
     open_all(port);
     report(began_us);
     while (fgets(line, sizeof line, stdin)) {
-        began_us = now_us();
+        began_us = now_ns() / 1000;
         ask_all();
         report(began_us);
     }

@@ -7,19 +7,12 @@
  * `resumed` all but the first use the newest session.  How many there were in MS
  * milliseconds is printed as a line of JSON; one that is not of the kind asked for ends
  * the program with status 1. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/lib/client.h"
 
 #define BATCH 16
 
@@ -31,36 +24,10 @@ static SSL_SESSION *newest;
 static bool resume;
 static int port;
 
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "handshakes: %s: %s\n", what, why);
-    exit(1);
-}
-
 static void die_of_tls(const char *what)
 {
     const char *why = ERR_reason_error_string(ERR_peek_error());
     die(what, why ? why : strerror(errno));
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
-static int connect_tcp(void)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-        die("connect", strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fd;
 }
 
 static SSL *tls_new(int fd)
@@ -117,7 +84,7 @@ static void run_batch(int count)
     int fds[BATCH];
     SSL *ssls[BATCH];
     for (int i = 0; i < count; i++)
-        fds[i] = connect_tcp();
+        fds[i] = connect_to(port);
     for (int i = 0; i < count; i++) {
         ssls[i] = tls_new(fds[i]);
         ask(ssls[i]);
@@ -144,10 +111,10 @@ int main(int argc, char **argv)
         !SSL_CTX_set_max_proto_version(context, version))
         die_of_tls("start");
     run_batch(1); /* which brings a session */
-    int64_t began_us = now_us(), end_us = began_us + atol(argv[4]) * 1000, count = 0;
-    for (; now_us() < end_us; count += BATCH)
+    int64_t began_us = now_ns() / 1000, end_us = began_us + atol(argv[4]) * 1000, count = 0;
+    for (; now_ns() / 1000 < end_us; count += BATCH)
         run_batch(BATCH);
     printf("{\"handshakes\": %lld, \"duration_us\": %lld}\n", (long long)count,
-           (long long)(now_us() - began_us));
+           (long long)(now_ns() / 1000 - began_us));
     return 0;
 }

@@ -13,27 +13,18 @@
  * of its own; "late_us" is by how much it was behind its own times at worst.
  *
  * The answers have to be 200s of one and the same length. */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/lib/client.h"
 
 #define EVENTS 512
 #define READ_SIZE 65536
 #define REQUEST_MAX 1024
 #define CONNECTIONS_MAX 20000
 #define RATE_MAX 10000000
-#define NS_PER_S INT64_C(1000000000)
-#define NS_PER_MS INT64_C(1000000)
 /* No server is silent for so long. */
 #define STALL_NS (20 * NS_PER_S)
 /* A queue of as many requests: the server is far from keeping up. */
@@ -69,19 +60,6 @@ static struct {
     size_t under_way; /* due within the time, not answered yet */
     int64_t late_ns;
 } kept;
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "open_loop: %s: %s\n", what, why);
-    exit(1);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * NS_PER_S + t.tv_nsec;
-}
 
 /* --- When requests fall due -------------------------------------------------- */
 
@@ -198,15 +176,8 @@ static void conn_receive(conn *c)
 
 static void conn_open(conn *c, int epoll_fd, int port)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    const int on = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-        die("connect", strerror(errno));
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    c->fd = connect_to(port);
     if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0 ||
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
         die("epoll", strerror(errno));
@@ -280,15 +251,6 @@ static void report(void)
            "\"p99_9_us\": %.1f, \"max_us\": %.1f, \"late_us\": %.1f}\n",
            kept.count, percentile_us(50), percentile_us(90), percentile_us(99), percentile_us(99.9),
            percentile_us(100), (double)kept.late_ns / 1e3);
-}
-
-static long argument(const char *given, const char *name, long min, long max)
-{
-    char *end;
-    long value = strtol(given, &end, 10);
-    if (end == given || *end != '\0' || value < min || value > max)
-        die(name, "not a number it can be");
-    return value;
 }
 
 int main(int argc, char **argv)

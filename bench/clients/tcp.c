@@ -10,26 +10,18 @@
  *
  * Message k of connection c is a piece of one random text, at an offset that
  * depends on k and c: what is lost, doubled, late or another's is different. */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/lib/client.h"
 
 #define OFFSETS 4096
 #define EVENTS 512
 #define READ_SIZE ((size_t)256 << 10)
 /* No server is silent for so long. */
 #define STALL_MS 20000
-#define NS_PER_MS INT64_C(1000000)
 #define CONNECTIONS_MAX 100000
 #define BYTES_MAX ((size_t)1 << 30)
 
@@ -44,20 +36,6 @@ static char *text;
 static char scratch[READ_SIZE];
 static size_t size;
 static uint64_t messages;
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "tcp: %s: %s\n", what, why);
-    exit(1);
-}
-
-static int64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    if (clock_gettime(clock, &t) < 0)
-        die("the server's CPU clock", strerror(errno));
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 /* xorshift64: the same text in every run. */
 static void text_make(void)
@@ -117,15 +95,8 @@ static void conn_go_on(conn *c)
 
 static void conn_open(conn *c, int epoll_fd, int port)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
-    const int on = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-        die("connect", strerror(errno));
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    c->fd = connect_to(port);
     if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0 ||
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
         die("epoll", strerror(errno));
@@ -135,7 +106,7 @@ static void conn_open(conn *c, int epoll_fd, int port)
 static void run_until(int epoll_fd, int64_t end_ns)
 {
     struct epoll_event events[EVENTS];
-    while (clock_ns(CLOCK_MONOTONIC) < end_ns) {
+    while (now_ns() < end_ns) {
         int count = epoll_wait(epoll_fd, events, EVENTS, STALL_MS);
         if (count == 0)
             die("echo", "no byte has come back for a long time");
@@ -153,23 +124,14 @@ static clockid_t cpu_clock(long pid)
 
 static void measure(int epoll_fd, int64_t warm_up_ns, int64_t measured_ns, clockid_t server)
 {
-    run_until(epoll_fd, clock_ns(CLOCK_MONOTONIC) + warm_up_ns);
-    int64_t began_ns = clock_ns(CLOCK_MONOTONIC), cpu_ns = clock_ns(server);
+    run_until(epoll_fd, now_ns() + warm_up_ns);
+    int64_t began_ns = now_ns(), cpu_ns = clock_ns(server);
     messages = 0;
     run_until(epoll_fd, began_ns + measured_ns);
     cpu_ns = clock_ns(server) - cpu_ns;
     printf("{\"messages\": %llu, \"duration_us\": %lld, \"server_cpu_us\": %lld}\n",
-           (unsigned long long)messages, (long long)(clock_ns(CLOCK_MONOTONIC) - began_ns) / 1000,
+           (unsigned long long)messages, (long long)(now_ns() - began_ns) / 1000,
            (long long)cpu_ns / 1000);
-}
-
-static long argument(const char *given, const char *name, long min, long max)
-{
-    char *end;
-    long value = strtol(given, &end, 10);
-    if (end == given || *end != '\0' || value < min || value > max)
-        die(name, "not a number it can be");
-    return value;
 }
 
 int main(int argc, char **argv)

@@ -37,15 +37,17 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
+    {http}
     server {{
         listen 127.0.0.1:{port} backlog=4096{tls};
         default_type text/plain;
-        location / {{ return 200 "Hello, World!"; }}
-        location /files/ {{ root .; }}
-        {routes}
+        {locations}
     }}
 }}
 """
+NGINX_LOCATIONS = """
+        location / { return 200 "Hello, World!"; }
+        location /files/ { root .; }"""
 
 
 NGINX_TLS = """ ssl;
@@ -57,7 +59,8 @@ NGINX_TLS = """ ssl;
 # Answers with the request's body, all of which it holds in memory first; Debian's package
 # libnginx-mod-http-echo.
 NGINX_ECHO_MODULE = pathlib.Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
-NGINX_ECHO = """location = /echo {
+NGINX_ECHO = """
+        location = /echo {
             client_body_buffer_size 128k;
             client_body_in_single_buffer on;
             echo_read_request_body;
@@ -120,20 +123,25 @@ def nginx_path():
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
-def nginx(port, directory, cert=None):
+def nginx_command(port, directory, locations, http="", modules="", tls=""):
+    """With so much more in its configuration; None if it is not installed."""
     path = nginx_path()
     if not path:
         return None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    tls = NGINX_TLS.format(chain=cert.chain, key=cert.key) if cert else ""
-    modules = f"load_module {NGINX_ECHO_MODULE};" if nginx_can_echo() else ""
-    routes = [f"location /api/{i}/ {{ return 200 \"other\"; }}" for i in range(OTHER_ROUTES)]
-    routes += [NGINX_ECHO] if nginx_can_echo() else []
-    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100, tls=tls,
-                             modules=modules, routes="\n".join(routes))
-    make_files(directory)
+    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100, tls=tls, http=http,
+                             modules=modules, locations=locations)
     (directory / "nginx.conf").write_text(conf)
     return [path, "-e", "stderr", "-p", str(directory), "-c", "nginx.conf"]
+
+
+def nginx(port, directory, cert=None):
+    tls = NGINX_TLS.format(chain=cert.chain, key=cert.key) if cert else ""
+    modules = f"load_module {NGINX_ECHO_MODULE};" if nginx_can_echo() else ""
+    locations = [NGINX_LOCATIONS, NGINX_ECHO if nginx_can_echo() else ""]
+    locations += [f"location /api/{i}/ {{ return 200 \"other\"; }}" for i in range(OTHER_ROUTES)]
+    make_files(directory)
+    return nginx_command(port, directory, "\n".join(locations), modules=modules, tls=tls)
 
 
 @functools.cache
