@@ -114,7 +114,7 @@ static void end_connection(struct http_conn *hc, enum conn_next how)
         gust__http_conn_done(hc);
         return;
     }
-    atomic_store_explicit(&hc->state, CONN_CLOSING, memory_order_relaxed); /* for counting */
+    atomic_store_explicit(&hc->life, CONN_CLOSING, memory_order_relaxed); /* for counting */
     if (how == NEXT_LINGER)
         linger(hc);
     else if (how == NEXT_CLOSE)
@@ -259,17 +259,16 @@ static enum conn_next exchange(struct http_conn *hc, const struct http_head *hea
 /* Dekker with gust_http_server_shutdown: we say IDLE and then look whether it is
  * draining; it says draining and then looks who is idle.  Both are sequentially
  * consistent, so one sees the other. */
-static bool enter_idle(struct http_conn *hc)
+static bool enter_idle(struct http_conn *hc, gust_time now)
 {
-    atomic_store(&hc->state, CONN_IDLE);
+    atomic_store(&hc->life, conn_idle_clock(now) | CONN_IDLE);
     return !gust__http_draining(hc);
 }
 
 /* False if somebody claimed the connection meanwhile. */
 static bool leave_idle(struct http_conn *hc)
 {
-    uint32_t expected = CONN_IDLE;
-    return atomic_compare_exchange_strong(&hc->state, &expected, CONN_BUSY);
+    return conn_move(hc, CONN_IDLE, CONN_BUSY);
 }
 
 /* Ends the goroutine's part until the next request begins.  Not NEXT_PARKED: it is
@@ -279,8 +278,7 @@ static enum conn_next park(struct http_conn *hc, int64_t timeout_ns)
     gust_time until = gust_after(timeout_ns);
     gust_time now = until == GUST_FOREVER ? gust_now() : until - timeout_ns;
 
-    atomic_store_explicit(&hc->idle_since, now, memory_order_relaxed);
-    if (!enter_idle(hc))
+    if (!enter_idle(hc, now))
         return NEXT_CLOSE;
     int r = gust_conn_on_input(hc->conn, gust__http_conn_main, hc, until);
     if (r == 0)

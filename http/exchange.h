@@ -36,20 +36,52 @@
  * goroutine is about to end it.  TAKEN: it is the handler's, and not in the list. */
 enum http_conn_state { CONN_IDLE, CONN_BUSY, CONN_CLAIMED, CONN_CLOSING, CONN_TAKEN };
 
-/* An idle connection costs little more than this. */
+/* An idle connection costs little more than this: eight bytes more are sixteen to malloc. */
 struct http_conn {
-    gust_http_server *server; /* counted */
-    gust_conn *conn;          /* the goroutine's reference, or the wait's */
-    _Atomic uint32_t state;
-    _Atomic uint32_t requests;    /* whose heads were complete; stays at the largest number */
-    _Atomic gust_time idle_since; /* of an idle one; written by its goroutine */
-    LIST_ENTRY(http_conn) link;   /* under the server's mutex */
+    gust_http_server *server;   /* counted */
+    gust_conn *conn;            /* the goroutine's reference, or the wait's */
+    _Atomic uint32_t life;      /* the state, and above it when it was last idle */
+    _Atomic uint32_t requests;  /* whose heads were complete; stays at the largest number */
+    LIST_ENTRY(http_conn) link; /* under the server's mutex */
 };
+
+#define CONN_STATE_MASK UINT32_C(0xff)
+#define CONN_IDLE_SHIFT 8
+
+/* Milliseconds, which begin anew after 4.6 hours. */
+static inline uint32_t conn_idle_clock(gust_time now)
+{
+    return (uint32_t)(now / GUST_MS) << CONN_IDLE_SHIFT;
+}
+
+static inline enum http_conn_state conn_state_of(uint32_t life)
+{
+    return (enum http_conn_state)(life & CONN_STATE_MASK);
+}
+
+/* Relaxed: who looks from outside knows that it may have changed. */
+static inline enum http_conn_state conn_state(const struct http_conn *hc)
+{
+    return conn_state_of(atomic_load_explicit(&hc->life, memory_order_relaxed));
+}
+
+/* From one state to another; false if it is in a third. */
+static inline bool conn_move(struct http_conn *hc, enum http_conn_state from,
+                             enum http_conn_state to)
+{
+    uint32_t life = atomic_load_explicit(&hc->life, memory_order_relaxed);
+
+    do
+        if (conn_state_of(life) != from)
+            return false;
+    while (!atomic_compare_exchange_weak(&hc->life, &life, (life & ~CONN_STATE_MASK) | to));
+    return true;
+}
 
 /* By its goroutine. */
 static inline bool is_taken(const struct http_conn *hc)
 {
-    return atomic_load_explicit(&hc->state, memory_order_relaxed) == CONN_TAKEN;
+    return conn_state(hc) == CONN_TAKEN;
 }
 
 /* --- stats.c --- */

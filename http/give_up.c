@@ -22,26 +22,24 @@ static struct http_conn *next_in_turn(gust_http_server *s)
     return hc;
 }
 
-/* Relaxed: who is wrong about it gives up another one. */
-static gust_time idle_since(const struct http_conn *hc)
-{
-    return atomic_load_explicit(&hc->idle_since, memory_order_relaxed);
-}
-
+/* By the clock's units; who is wrong about it gives up another one. */
 static struct http_conn *find_idle(gust_http_server *s)
 {
     unsigned left = s->conn_count < SEEN_MAX ? s->conn_count : SEEN_MAX;
+    const uint32_t now = conn_idle_clock(gust_now());
+    uint32_t most = conn_idle_clock(IDLE_MIN_NS);
     struct http_conn *found = NULL;
-    gust_time since = gust_now() - IDLE_MIN_NS;
 
     for (unsigned idle = 0; left > 0 && idle < IDLE_SEEN_MAX; left--) {
         struct http_conn *hc = next_in_turn(s);
-        if (atomic_load_explicit(&hc->state, memory_order_relaxed) != CONN_IDLE)
+        uint32_t life = atomic_load_explicit(&hc->life, memory_order_relaxed);
+        if (conn_state_of(life) != CONN_IDLE)
             continue;
         idle++;
-        if (idle_since(hc) > since)
+        uint32_t since = now - (life & ~CONN_STATE_MASK);
+        if (since < most)
             continue;
-        since = idle_since(hc);
+        most = since;
         found = hc;
     }
     return found;
@@ -63,9 +61,7 @@ bool gust__http_give_up_locked(gust_http_server *s)
 
 bool gust__http_claim_locked(struct http_conn *hc)
 {
-    uint32_t expected = CONN_IDLE;
-
-    if (!atomic_compare_exchange_strong(&hc->state, &expected, CONN_CLAIMED))
+    if (!conn_move(hc, CONN_IDLE, CONN_CLAIMED))
         return false;
     gust_conn_set_read_deadline(hc->conn, GUST_NOW);
     return true;

@@ -218,7 +218,7 @@ static void take_off_list(struct http_conn *hc)
 void gust__http_conn_forget(struct http_conn *hc)
 {
     /* Relaxed: for this goroutine alone, since no list has it then. */
-    atomic_store_explicit(&hc->state, CONN_TAKEN, memory_order_relaxed);
+    atomic_store_explicit(&hc->life, CONN_TAKEN, memory_order_relaxed);
     take_off_list(hc);
 }
 
@@ -242,9 +242,8 @@ static struct http_conn *conn_new(gust_http_server *s, gust_conn *conn)
         return NULL;
     hc->server = s;
     hc->conn = conn;
-    atomic_init(&hc->state, CONN_IDLE);
+    atomic_init(&hc->life, CONN_BUSY); /* until it is parked */
     atomic_init(&hc->requests, 0);
-    atomic_init(&hc->idle_since, 0);
     if (extra)
         *extra_of(hc) = (struct http_conn_extra){NULL, NULL};
     return hc;

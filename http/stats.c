@@ -136,7 +136,7 @@ static void count_conn(const struct http_conn *hc, gust_http_server_stats *stats
     /* Relaxed: the snapshot may be as old as it likes. */
     bool used = atomic_load_explicit(&hc->requests, memory_order_relaxed) > 0;
 
-    switch ((enum http_conn_state)atomic_load_explicit(&hc->state, memory_order_relaxed)) {
+    switch (conn_state(hc)) {
     case CONN_IDLE: *(used ? &stats->conns_idle : &stats->conns_new) += 1; break;
     case CONN_BUSY: stats->conns_active++; break;
     case CONN_CLAIMED:

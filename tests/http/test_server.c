@@ -166,7 +166,7 @@ static int ask_until_full(gust_conn *client, struct slow *slow)
         client_send(client, GET_KEEP);
         AWAIT_SOON(atomic_load(&slow->answered) == asked);
         struct http_conn *hc = atomic_load(&slow->hc);
-        AWAIT_SOON(atomic_load(&hc->state) == CONN_IDLE && (!is_sending(hc->conn) || is_full(hc)));
+        AWAIT_SOON(conn_state(hc) == CONN_IDLE && (!is_sending(hc->conn) || is_full(hc)));
         if (is_full(hc))
             return asked;
     }
