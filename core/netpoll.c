@@ -31,12 +31,17 @@
 #include "core/chaos.h"
 #include "core/context.h"
 #include "core/inject.h"
+#include "core/io_order.h"
 #include "core/netpoll_backend.h"
 #include "core/sched.h"
 
 static const gust__backend *backend;
 static const gust__backend *imposed; /* by a test */
 static bool free_choice;             /* it was `auto` */
+
+#ifdef GUST__TSAN
+char gust__io_order;
+#endif
 
 /* The submission queue bounds a batch; the completion queue is what must not
  * overflow: one entry per connection that may become ready at once. */

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include "core/inject.h"
+#include "core/io_order.h"
 #include "core/netpoll_backend.h"
 #include "core/sigpipe.h"
 #include "core/syscall.h"
@@ -189,7 +190,7 @@ static bool try_splice(gust__op *op)
     return !would_wait(n) && finished(op, n);
 }
 
-bool gust__op_try(gust__op *op)
+static bool try_op(gust__op *op)
 {
     switch ((gust__opcode)op->code) {
     case GUST__OP_RECV: return try_recv(op);
@@ -203,4 +204,12 @@ bool gust__op_try(gust__op *op)
     case GUST__OP_SPLICE: return try_splice(op);
     }
     return finished(op, -EINVAL);
+}
+
+bool gust__op_try(gust__op *op)
+{
+    gust__io_release();
+    bool done = try_op(op);
+    gust__io_acquire();
+    return done;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/inject.h"
+#include "core/io_order.h"
 #include "core/netpoll_backend.h"
 #include "core/proc.h"
 
@@ -184,6 +185,7 @@ struct io_uring_sqe *gust__ring_sqe(gust__ring *r)
 
 void gust__ring_push(gust__ring *r)
 {
+    gust__io_release();
     /* Release: publishes the request to the kernel, whichever thread enters. */
     store_release(r->sq_ktail, *r->sq_ktail + 1);
 }
@@ -200,6 +202,7 @@ uint32_t gust__ring_take(gust__ring *r, struct io_uring_cqe *cqes, uint32_t max)
     /* Release: the kernel may overwrite them only after they were read. */
     if (n > 0)
         store_release(r->cq_khead, head + n);
+    gust__io_acquire();
     return n;
 }
 

@@ -363,3 +363,46 @@ NetTest(conn, an_error_behind_a_full_buffer_is_reported)
     CHECK_EQ(gust_conn_fill(c, 65536, SOON), -ECONNRESET);
     gust_conn_close(c, SOON);
 }
+
+/* --- Memory ------------------------------------------------------------------ */
+
+enum { GAMES = 16, BOUNCES = 1000 };
+
+struct player {
+    gust_conn *conn;
+    int *bounces; /* for who has the ball */
+    gust_waitgroup *over;
+};
+
+static void play(void *arg)
+{
+    struct player *p = arg;
+    char ball;
+    while (gust_conn_read(p->conn, &ball, 1, SOON) == 1 && ++*p->bounces < BOUNCES)
+        CHECK_EQ(gust_conn_write(p->conn, &ball, 1, SOON), 1);
+    CHECK_EQ(gust_conn_close(p->conn, SOON), 0);
+    gust_waitgroup_done(p->over);
+}
+
+/* For ThreadSanitizer.  Many games, because it is by chance that nothing else orders the
+ * two of one. */
+NetTest(conn, what_is_written_before_a_send_is_seen_after_the_receive)
+{
+    struct player players[GAMES][2];
+    gust_waitgroup over = {0};
+    int bounces[GAMES] = {0};
+    gust_waitgroup_add(&over, 2 * GAMES);
+    for (int i = 0; i < GAMES; i++) {
+        pair_open(&players[i][0].conn, &players[i][1].conn);
+        CHECK_EQ(gust_conn_write(players[i][0].conn, "o", 1, SOON), 1);
+        CHECK_EQ(gust_conn_drain(players[i][0].conn, SOON), 0);
+        for (int j = 0; j < 2; j++) {
+            players[i][j].bounces = &bounces[i];
+            players[i][j].over = &over;
+            CHECK_EQ(gust_go(play, &players[i][j]), 0);
+        }
+    }
+    CHECK_EQ(gust_waitgroup_wait(&over, SOON), 0);
+    for (int i = 0; i < GAMES; i++)
+        CHECK_EQ(bounces[i], BOUNCES);
+}
