@@ -5,13 +5,11 @@
  * next to each other and have equal flags, so that the kernel merges them into
  * one VMA (max_map_count is 65530 by default; a VMA per stack would not do).
  *
- *   slot:  | guard page | usable stack .................. link | next slot
- *          ^ slot       ^ low                                  ^ low + size
+ *   slot:  | guard page | usable stack ................. | next slot
+ *          ^ slot       ^ low                            ^ low + size
  *
  * Invariants:
- *   - a stack is in exactly one place: in use, in one P's cache, in the free list;
- *   - a stack in the free list has memory for its top page only; the link to the
- *     next one is in the topmost bytes, which contexts do not use;
+ *   - a stack is in exactly one place: in use, in one P's cache, free (stack_free.h);
  *   - the guard of a slot is installed once, when the slot is cut, and stays. */
 #include "core/stack.h"
 
@@ -23,22 +21,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/ctx.h"
 #include "core/inject.h"
 #include "core/lock.h"
 #include "core/sched.h"
+#include "core/stack_free.h"
 
 /* Linux 6.13, asm-generic/mman-common.h. */
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
-#endif
-
-/* Linux 6.14, linux/pidfd.h. */
-#ifndef PIDFD_SELF
-#define PIDFD_SELF (-10000)
 #endif
 
 #define CHUNK_SIZE ((size_t)64 << 20)
@@ -53,8 +46,7 @@ typedef struct chunk {
 
 static struct {
     size_t page, slot; /* set by gust__stack_setup */
-    gust__lock lock;   /* RANK_STACKS: the next four */
-    char *free;        /* low of the first free stack */
+    gust__lock lock;   /* RANK_STACKS: the next three */
     char *fresh;       /* the slots of the newest chunk that were never used: */
     char *fresh_end;   /* [fresh, fresh_end) */
     chunk *chunks;
@@ -72,13 +64,6 @@ static size_t usable_size(void)
 static size_t round_up(size_t size, size_t unit)
 {
     return (size + unit - 1) / unit * unit;
-}
-
-/* The link of a free stack: see GUST__CTX_TOP_FREE. */
-static char **link_of(char *low)
-{
-    _Static_assert(sizeof(char *) <= GUST__CTX_TOP_FREE, "the link fits");
-    return (char **)(low + usable_size() - sizeof(char *));
 }
 
 /* --- Guards ---------------------------------------------------------------- */
@@ -219,49 +204,12 @@ static void lone_put(gust__stack stack)
 
 /* --- Free stacks ----------------------------------------------------------- */
 
-/* Gives back what goroutines made the kernel commit, but for the top page: the next
- * goroutine begins there.  In one call if the kernel can (Linux 6.14): each call may
- * interrupt every CPU that runs a thread of ours, for their TLBs. */
-static void trim(char *const *low, unsigned n)
-{
-    size_t size = usable_size() - arena.page;
-    struct iovec parts[GUST__STACK_CACHE_MAX];
-
-    if (size == 0)
-        return;
-    for (unsigned i = 0; i < n; i++)
-        parts[i] = (struct iovec){low[i], size};
-    if (!gust__inject(INJECT_PROCESS_MADVISE) &&
-        syscall(SYS_process_madvise, PIDFD_SELF, parts, (size_t)n, MADV_DONTNEED, 0) ==
-            (ssize_t)(n * size))
-        return;
-    for (unsigned i = 0; i < n; i++)
-        madvise(low[i], size, MADV_DONTNEED);
-}
-
-/* Moves the `n` coldest stacks of the cache to the free list. */
+/* The coldest `n` stacks of the cache become anybody's. */
 static void cache_spill(gust__stack_cache *cache, unsigned n)
 {
-    trim(cache->low, n);
-    for (unsigned i = 0; i < n; i++)
-        *link_of(cache->low[i]) = i + 1 < n ? cache->low[i + 1] : NULL;
-    gust__lock_take(&arena.lock, RANK_STACKS);
-    *link_of(cache->low[n - 1]) = arena.free;
-    arena.free = cache->low[0];
-    gust__lock_drop(&arena.lock);
+    gust__stack_free_put(cache->low, n);
     cache->count -= n;
     memmove(cache->low, cache->low + n, cache->count * sizeof cache->low[0]);
-}
-
-/* Fills half of an empty cache from the free list, as far as that goes. */
-static void cache_refill(gust__stack_cache *cache)
-{
-    gust__lock_take(&arena.lock, RANK_STACKS);
-    while (cache->count < CACHE_BATCH && arena.free) {
-        cache->low[cache->count++] = arena.free;
-        arena.free = *link_of(arena.free);
-    }
-    gust__lock_drop(&arena.lock);
 }
 
 int gust__stack_get(gust__stack_cache *cache, size_t size, gust__stack *ret_stack)
@@ -273,7 +221,7 @@ int gust__stack_get(gust__stack_cache *cache, size_t size, gust__stack *ret_stac
     if (size != arena.slot)
         return lone_get(size, ret_stack);
     if (cache->count == 0)
-        cache_refill(cache);
+        cache->count = gust__stack_free_take(cache->low, CACHE_BATCH);
     if (cache->count > 0) {
         low = cache->low[--cache->count];
     } else {
@@ -326,6 +274,7 @@ void gust__stack_setup(size_t slot_size, gust__guard_mode mode)
     arena.slot = round_up(slot_size, arena.page);
     if (arena.slot < 2 * arena.page)
         arena.slot = 2 * arena.page;
+    gust__stack_free_setup(usable_size(), arena.page);
     arena.mprotects_max = mprotects_allowed();
     atomic_store_explicit(&arena.mprotects, 0, memory_order_relaxed);
     atomic_store_explicit(&arena.guard, mode == GUST__GUARD_AUTO ? GUST__GUARD_MADVISE : (int)mode,
@@ -344,7 +293,7 @@ void gust__stack_teardown(void)
         c = next;
     }
     arena.chunks = NULL;
-    arena.free = arena.fresh = arena.fresh_end = NULL;
+    arena.fresh = arena.fresh_end = NULL;
 }
 
 bool gust__stack_in_guard(const char *low, const void *addr)

@@ -3,8 +3,8 @@
  *
  * A stack is attached when a goroutine first runs and comes back when it ends.
  * Each P keeps a few warm ones (gust__stack_cache, last in first out, owner P
- * only); the rest lie in a global list, all but their top page given back to
- * the kernel.  Below every stack is a guard: MADV_GUARD_INSTALL where the
+ * only); the rest are free for all, and what lies unused for a second or two goes
+ * back to the kernel, all but the top page (stack_free.h).  Below every stack is a guard: MADV_GUARD_INSTALL where the
  * kernel has it (no VMA each), else mprotect while VMAs last, then none, said
  * once. */
 #ifndef GUST_CORE_STACK_H
@@ -40,13 +40,13 @@ typedef struct gust__stack_cache {
  * mode.  Before the first get of a run. */
 void gust__stack_setup(size_t slot_size, gust__guard_mode mode);
 
-/* Takes a stack: the cache, the global list, a fresh slot, in this order.
+/* Takes a stack: the cache, the free ones, a fresh slot, in this order.
  * `size` 0 means the default; other sizes are mapped for the occasion.
  * Returns -ENOMEM if the kernel refuses.  Owner P of the cache only. */
 int gust__stack_get(gust__stack_cache *cache, size_t size, gust__stack *ret_stack);
 void gust__stack_put(gust__stack_cache *cache, gust__stack stack);
 
-/* Moves a P's warm stacks to the global list (at shutdown). */
+/* Frees a P's warm stacks (at shutdown). */
 void gust__stack_cache_drain(gust__stack_cache *cache);
 
 /* Unmaps the arena.  No stack may be in use. */

@@ -3,7 +3,7 @@
  * It looks every 20 us while it finds something to do, after 50 idle looks in
  * doubling intervals up to 10 ms (Go's constants), 1 ms while a P is busy and a
  * quarter of that while one is stuck.  When all Ps are idle it sleeps until one
- * is taken, or the next line of GUST_SCHEDTRACE is due.  It
+ * is taken, the next line of GUST_SCHEDTRACE is due, or free stacks are to age.  It
  *   - takes the P from an announced blocking call that has lasted a whole look,
  *     if the P has something to do, or after 10 ms in any case;
  *   - takes the P from a goroutine that has kept it, unannounced, for 1 ms while
@@ -11,6 +11,7 @@
  *   - wakes an idle P for work that a busy one does not get to: goroutines, since
  *     gust__ready leaves them to the P it runs on, timers, completions;
  *   - looks after a P for which no thread could be started;
+ *   - gives back memory of stacks that have been free for a while (stack_free.h);
  *   - finds deadlocks, before it sleeps until a P is taken (deadlock.c). */
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "core/chaos.h"
 #include "core/demote.h"
 #include "core/proc.h"
+#include "core/stack_free.h"
 
 #define DELAY_MIN_NS (20 * GUST_US)
 #define DELAY_MAX_NS (10 * GUST_MS)
@@ -30,6 +32,8 @@
 #define SYSCALL_PATIENCE_NS (10 * GUST_MS)
 /* Between two tries to find a thread for Ps that have none. */
 #define UNWATCHED_RETRY_NS (10 * GUST_MS)
+/* How often free stacks age. */
+#define STACKS_AGE_NS (1 * GUST_SEC)
 /* How long one goroutine may keep a P outside of gust. */
 #define SLICE_ASLEEP_NS (1 * GUST_MS)
 #define SLICE_NS (10 * GUST_MS)
@@ -46,12 +50,13 @@ static uint32_t npidle(void)
     return atomic_load_explicit(&sched.npidle, memory_order_seq_cst);
 }
 
-/* From `now` to the next trace line, if there will be one. */
-static int64_t deep_sleep_ns(gust_time now, gust_time trace_at)
+/* From `now` to the next trace line, or until free stacks age, if they do. */
+static int64_t deep_sleep_ns(gust_time now, gust_time trace_at, gust_time age_at)
 {
-    if (trace_at == GUST_FOREVER)
+    gust_time until = gust__stack_free_ages() && age_at < trace_at ? age_at : trace_at;
+    if (until == GUST_FOREVER)
         return -1;
-    return trace_at > now ? trace_at - now : 0;
+    return until > now ? until - now : 0;
 }
 
 /* All Ps idle, and rightly so. */
@@ -254,6 +259,12 @@ static void find_threads(gust_time now, gust_time *next)
     gust__unwatched_retry();
 }
 
+static void age_stacks(gust_time now, gust_time *at)
+{
+    if (now >= *at && !gust__stack_free_age())
+        *at = now + STACKS_AGE_NS;
+}
+
 static int64_t next_delay(int64_t delay, int idle_looks, bool question)
 {
     int64_t max = question ? DELAY_QUESTION_NS : DELAY_BUSY_NS;
@@ -282,11 +293,11 @@ void gust__sysmon(void)
     int64_t delay = DELAY_MIN_NS;
     gust_time next_find = 0;
     int idle_looks = 0;
-    gust_time now = gust_now(), trace_at = gust__schedtrace(now);
+    gust_time now = gust_now(), trace_at = gust__schedtrace(now), age_at = now + STACKS_AGE_NS;
     while (!atomic_load_explicit(&sched.stopping, memory_order_acquire)) {
         bool question;
         if (delay >= DELAY_MAX_NS && nothing_to_watch())
-            sleep_until_needed(deep_sleep_ns(now, trace_at));
+            sleep_until_needed(deep_sleep_ns(now, trace_at, age_at));
         else
             gust__note_sleep(&sched.sysmon_note, delay);
         now = gust_now();
@@ -294,6 +305,7 @@ void gust__sysmon(void)
         trace_at = gust__schedtrace(now);
         idle_looks = look(now, &question) ? 0 : idle_looks + 1;
         find_threads(now, &next_find);
+        age_stacks(now, &age_at);
         delay = next_delay(delay, idle_looks, question);
     }
 }

@@ -1,5 +1,4 @@
-/* The stack arena: reuse, guards by each means and without the means, memory
- * given back. */
+/* The stack arena: reuse, guards by each means and without the means. */
 #include "core/stack.h"
 
 #include <errno.h>
@@ -17,6 +16,7 @@
 #include "core/ctx.h"
 #include "core/inject.h"
 #include "core/sched.h"
+#include "core/stack_free.h"
 #include "tests/core/child.h"
 
 enum { SMALL = 16 << 10 };
@@ -158,55 +158,6 @@ Test(stack, a_full_cache_spills_its_coldest_half_for_others)
     finish();
 }
 
-/* Resident pages of a usable stack. */
-static size_t resident_pages(char *low, size_t size)
-{
-    static unsigned char resident[64];
-    size_t n = 0;
-
-    CHECK(size / page_size() <= sizeof resident);
-    CHECK_EQ(mincore(low, size, resident), 0);
-    for (size_t i = 0; i < size / page_size(); i++)
-        n += resident[i] & 1;
-    return n;
-}
-
-static void check_trimming(void)
-{
-    gust__stack stacks[GUST__STACK_CACHE_MAX];
-    const size_t pages = 16;
-
-    gust__stack_setup((pages + 1) * page_size(), GUST__GUARD_AUTO);
-    for (int i = 0; i < GUST__STACK_CACHE_MAX; i++) {
-        stacks[i] = get(0);
-        memset(stacks[i].low, 1, stacks[i].size);
-    }
-    for (int i = 0; i < GUST__STACK_CACHE_MAX; i++) {
-        gust__stack_put(&cache, stacks[i]);
-        cr_assert_eq(resident_pages(stacks[i].low, stacks[i].size), pages);
-    }
-    gust__stack_cache_drain(&cache);
-    for (int i = 0; i < GUST__STACK_CACHE_MAX; i++) {
-        cr_assert_eq(resident_pages(stacks[i].low, stacks[i].size), 1);
-        cr_assert_eq(stacks[i].low[stacks[i].size - GUST__CTX_TOP_FREE - 1], 1);
-    }
-    finish();
-}
-
-Test(stack, spilled_stacks_keep_their_top_page_only)
-{
-    check_trimming();
-}
-
-#ifdef GUST_DEBUG
-Test(stack, spilled_stacks_are_trimmed_one_by_one_where_they_must)
-{
-    gust__inject_arm(INJECT_PROCESS_MADVISE, 1, INJECT_FOR_EVER);
-    check_trimming();
-    cr_assert_gt(gust__inject_disarm(), 0);
-}
-#endif
-
 /* --- Guards ---------------------------------------------------------------- */
 
 static gust__guard_mode mode;
@@ -265,6 +216,8 @@ Test(stack, guard_survives_the_trimming_of_its_stack)
     s = get(0);
     gust__stack_put(&cache, s);
     gust__stack_cache_drain(&cache);
+    for (int i = 0; i < 2; i++)
+        gust__stack_free_age();
     cr_assert_eq(get(0).low, s.low);
     /* write(2) answers EFAULT where a load would fault. */
     {

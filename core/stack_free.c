@@ -1,0 +1,141 @@
+/* Lists of free stacks, and when their pages go back to the kernel.
+ *
+ * Invariants:
+ *   - a stack is in one list only, or in `trimmed` of a call of gust__stack_free_age;
+ *   - the link to the next one is in the topmost bytes, which contexts do not use. */
+#include "core/stack_free.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "core/ctx.h"
+#include "core/inject.h"
+#include "core/lock.h"
+
+/* Linux 6.14, linux/pidfd.h. */
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000)
+#endif
+
+/* Stacks whose pages are given back by one system call. */
+#define TRIM_BATCH 64
+
+static struct {
+    size_t size, page;
+    gust__lock lock; /* RANK_STACKS: */
+    char *hot, *warm, *cold;
+} free_stacks;
+
+/* See GUST__CTX_TOP_FREE. */
+static char **link_of(char *low)
+{
+    _Static_assert(sizeof(char *) <= GUST__CTX_TOP_FREE, "the link fits");
+    return (char **)(low + free_stacks.size - sizeof(char *));
+}
+
+static void push_locked(char **list, char *const *low, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        *link_of(low[i]) = *list;
+        *list = low[i];
+    }
+}
+
+static unsigned pop_locked(char **list, char **low, unsigned max)
+{
+    unsigned n = 0;
+
+    for (; n < max && *list; n++) {
+        low[n] = *list;
+        *list = *link_of(low[n]);
+    }
+    return n;
+}
+
+void gust__stack_free_setup(size_t size, size_t page)
+{
+    free_stacks.size = size;
+    free_stacks.page = page;
+    free_stacks.hot = free_stacks.warm = free_stacks.cold = NULL;
+}
+
+void gust__stack_free_put(char *const *low, unsigned n)
+{
+    gust__lock_take(&free_stacks.lock, RANK_STACKS);
+    push_locked(&free_stacks.hot, low, n);
+    gust__lock_drop(&free_stacks.lock);
+}
+
+unsigned gust__stack_free_take(char **low, unsigned max)
+{
+    gust__lock_take(&free_stacks.lock, RANK_STACKS);
+    unsigned n = pop_locked(&free_stacks.hot, low, max);
+    n += pop_locked(&free_stacks.warm, low + n, max - n);
+    n += pop_locked(&free_stacks.cold, low + n, max - n);
+    gust__lock_drop(&free_stacks.lock);
+    return n;
+}
+
+/* --- Ageing ---------------------------------------------------------------- */
+
+/* Gives back what goroutines made the kernel commit, but for the top page: the next
+ * goroutine begins there.  In one call if the kernel can (Linux 6.14): each call may
+ * interrupt every CPU that runs a thread of ours, for their TLBs. */
+static void trim(char *const *low, unsigned n)
+{
+    size_t size = free_stacks.size - free_stacks.page;
+    struct iovec parts[TRIM_BATCH];
+
+    if (size == 0)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        parts[i] = (struct iovec){low[i], size};
+    if (!gust__inject(INJECT_PROCESS_MADVISE) &&
+        syscall(SYS_process_madvise, PIDFD_SELF, parts, (size_t)n, MADV_DONTNEED, 0) ==
+            (ssize_t)(n * size))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        madvise(low[i], size, MADV_DONTNEED);
+}
+
+/* Returns how many warm stacks it made cold. */
+static unsigned cool_some(void)
+{
+    char *trimmed[TRIM_BATCH];
+
+    gust__lock_take(&free_stacks.lock, RANK_STACKS);
+    unsigned n = pop_locked(&free_stacks.warm, trimmed, TRIM_BATCH);
+    gust__lock_drop(&free_stacks.lock);
+    if (n == 0)
+        return 0;
+    trim(trimmed, n);
+    gust__lock_take(&free_stacks.lock, RANK_STACKS);
+    push_locked(&free_stacks.cold, trimmed, n);
+    gust__lock_drop(&free_stacks.lock);
+    return n;
+}
+
+bool gust__stack_free_age(void)
+{
+    for (unsigned n = 0; n < GUST__STACK_AGE_MAX; n += TRIM_BATCH)
+        if (cool_some() < TRIM_BATCH)
+            break;
+    gust__lock_take(&free_stacks.lock, RANK_STACKS);
+    bool left = free_stacks.warm;
+    if (!left) {
+        free_stacks.warm = free_stacks.hot;
+        free_stacks.hot = NULL;
+    }
+    gust__lock_drop(&free_stacks.lock);
+    return left;
+}
+
+bool gust__stack_free_ages(void)
+{
+    gust__lock_take(&free_stacks.lock, RANK_STACKS);
+    bool ages = free_stacks.hot || free_stacks.warm;
+    gust__lock_drop(&free_stacks.lock);
+    return ages;
+}
