@@ -209,7 +209,8 @@ static int catch_signals(struct program *p)
 static int make_server(struct program *p)
 {
     const gust_http_log_options log = {.path = p->log_path, .format = GUST_HTTP_LOG_JSON};
-    gust_http_server_options o = {.handler = gust_http_proxy_serve, .arg = p->proxy};
+    gust_http_server_options o = {
+        .handler = gust_http_proxy_serve, .arg = p->proxy, .keep_remote_hosts = true};
     int r = p->log_path ? gust_http_log_new(&log, &p->log) : 0;
     if (r < 0)
         return say(p->log_path, r);

@@ -14,57 +14,15 @@
 /* Of "Authorization: Basic", decoded. */
 #define USER_MAX 256
 
-/* The address without its port, as logs have it: "::1" of "[::1]:80". */
-static void format_host(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
-{
-    gust_addr_format(addr, text);
-    if (addr->len == 0 || addr->any.sa_family == AF_UNIX) {
-        strcpy(text, addr->len == 0 ? "-" : "unix:");
-        return;
-    }
-    *strrchr(text, ':') = '\0';
-    size_t len = strlen(text);
-    if (text[0] == '[') {
-        memmove(text, text + 1, len - 2);
-        text[len - 2] = '\0';
-    }
-}
-
-/* Keeps it for the connection's further requests.  Returns `text` only where memory is
- * short. */
-static const char *keep_text(struct http_conn *hc, const char *text)
-{
-    struct http_conn_extra *extra = extra_of(hc);
-    size_t size = strlen(text) + 1;
-
-    free(extra->peer);
-    extra->peer = gust__malloc(size);
-    return extra->peer ? memcpy(extra->peer, text, size) : text;
-}
-
-/* Asking the kernel costs a system call, so it is done once for a connection. */
-static const char *peer_text(struct http_conn *hc, char text[GUST_ADDR_TEXT_MAX])
-{
-    struct http_conn_extra *extra = extra_of(hc);
-    gust_addr addr;
-
-    if (extra->peer)
-        return extra->peer;
-    gust_conn_remote_addr(hc->conn, &addr);
-    format_host(&addr, text);
-    return keep_text(hc, text);
-}
-
 /* Of the client, where proxies are trusted to name it. */
 static const char *client_text(const gust_http_request *req, char text[GUST_ADDR_TEXT_MAX])
 {
     gust_addr addr;
 
     if (is_taken(req->hc) || gust__http_options(req->hc)->trusted_proxy_count == 0)
-        return peer_text(req->hc, text);
+        return gust__http_remote_host(req->hc, text);
     gust_http_request_client_addr(req, &addr);
-    format_host(&addr, text);
-    return text;
+    return gust_addr_format_host(&addr, text);
 }
 
 void gust__http_access_keep(const gust_http_request *req)
@@ -72,7 +30,7 @@ void gust__http_access_keep(const gust_http_request *req)
     char text[GUST_ADDR_TEXT_MAX];
 
     if (gust__http_options(req->hc)->log && client_text(req, text) == text)
-        keep_text(req->hc, text);
+        gust__http_keep_peer(req->hc, text);
 }
 
 static const char *tls_version(const struct http_conn *hc)
@@ -201,7 +159,7 @@ void gust__http_refusal_done(struct http_conn *hc, int status)
     if (!s->options.log)
         return;
     const struct log_record record = {
-        .addr = gust_span_of(peer_text(hc, peer)),
+        .addr = gust_span_of(gust__http_remote_host(hc, peer)),
         .request = first_line(gust_conn_view(hc->conn)),
         .status = status,
     };

@@ -1,5 +1,5 @@
 /* What a handler can ask of its request. */
-#include "http/exchange.h"
+#include "http/server.h"
 
 #include "core/inject.h"
 
@@ -161,6 +161,34 @@ gust_conn *gust_http_request_conn(const gust_http_request *req)
 void gust_http_request_remote_addr(const gust_http_request *req, gust_addr *ret_addr)
 {
     gust_conn_remote_addr(req->hc->conn, ret_addr);
+}
+
+const char *gust__http_keep_peer(struct http_conn *hc, const char *text)
+{
+    struct http_conn_extra *extra = extra_of(hc);
+    size_t size = strlen(text) + 1;
+
+    free(extra->peer);
+    extra->peer = gust__malloc(size);
+    return extra->peer ? memcpy(extra->peer, text, size) : text;
+}
+
+const char *gust__http_remote_host(struct http_conn *hc, char text[GUST_ADDR_TEXT_MAX])
+{
+    bool keeps = has_extra(hc->server);
+    gust_addr addr;
+
+    if (keeps && extra_of(hc)->peer)
+        return extra_of(hc)->peer;
+    gust_conn_remote_addr(hc->conn, &addr);
+    gust_addr_format_host(&addr, text);
+    return keeps ? gust__http_keep_peer(hc, text) : text;
+}
+
+const char *gust_http_request_remote_host(const gust_http_request *req,
+                                          char text[GUST_ADDR_TEXT_MAX])
+{
+    return gust__http_remote_host(req->hc, text);
 }
 
 /* --- Fields --------------------------------------------------------------- */

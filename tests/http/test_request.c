@@ -11,6 +11,7 @@
 static void check_everything(gust_http_request *req, gust_http_response *res, void *arg)
 {
     gust_http_field field;
+    char text[GUST_ADDR_TEXT_MAX];
     gust_addr addr;
     size_t cursor = 0;
     unsigned count = 0;
@@ -35,6 +36,7 @@ static void check_everything(gust_http_request *req, gust_http_response *res, vo
     CHECK(gust_http_request_trailer(req, "host").data == NULL);
     gust_http_request_remote_addr(req, &addr);
     CHECK_EQ(addr.any.sa_family, AF_INET);
+    CHECK_EQ(strcmp(gust_http_request_remote_host(req, text), "127.0.0.1"), 0);
     CHECK_EQ(gust_http_reply(res, 200, NULL, "ok", 2), 0);
 }
 
@@ -96,6 +98,40 @@ static int look_at_requests(void *arg)
 Test(request, shows_its_parts_before_and_after_the_body)
 {
     test_run(look_at_requests, NULL);
+}
+
+/* Kept: what the second request is told lies where the first one's does. */
+static void compare_hosts(gust_http_request *req, gust_http_response *res, void *arg)
+{
+    const char **kept = arg;
+    char text[GUST_ADDR_TEXT_MAX];
+    const char *host = gust_http_request_remote_host(req, text);
+
+    CHECK(host != text && (!*kept || host == *kept));
+    CHECK_EQ(strcmp(host, "127.0.0.1"), 0);
+    *kept = host;
+    CHECK_EQ(gust_http_reply(res, 200, NULL, NULL, 0), 0);
+}
+
+static int ask_twice_of_a_connection(void *arg)
+{
+    const char *kept = NULL;
+    struct site site;
+
+    (void)arg;
+    site_start(&site, &(gust_http_server_options){
+                          .handler = compare_hosts, .arg = &kept, .keep_remote_hosts = true});
+    expect_reply_start(site_ask(&site, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                                       "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+                       "keep_remote_hosts", "HTTP/1.1 200 ");
+    site_stop(&site);
+    CHECK(kept);
+    return 0;
+}
+
+Test(request, remote_host_may_be_kept)
+{
+    test_run(ask_twice_of_a_connection, NULL);
 }
 
 /* --- Refusals ---------------------------------------------------------------------- */

@@ -110,6 +110,28 @@ Test(addr, garbage_is_refused_and_the_result_untouched)
     }
 }
 
+Test(addr, host_alone)
+{
+    static const char *const cases[][2] = {
+        {"127.0.0.1:80", "127.0.0.1"},
+        {"0.9.10.99:1", "0.9.10.99"},
+        {"100.199.200.255:65535", "100.199.200.255"},
+        {"[::ffff:192.0.2.10]:80", "192.0.2.10"},
+        {"[2001:db8::1]:80", "2001:db8::1"},
+        {"[fe80::1%1]:80", "fe80::1"},
+        {"[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+        {"unix:/run/socket", "unix:"},
+    };
+    char text[GUST_ADDR_TEXT_MAX];
+    gust_addr addr;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cr_assert_eq(gust_addr_parse(cases[i][0], &addr), 0);
+        cr_assert_str_eq(gust_addr_format_host(&addr, text), cases[i][1]);
+    }
+    addr.len = 0;
+    cr_assert_str_eq(gust_addr_format_host(&addr, text), "-");
+}
+
 Test(addr, longest_text_fits)
 {
     char text[GUST_ADDR_TEXT_MAX];

@@ -155,6 +155,10 @@ typedef struct gust_http_server_options {
     const struct gust_proxy_prefix *trusted_proxies;
     size_t trusted_proxy_count;
     bool trust_forwarded; /* they send Forwarded (RFC 7239) instead */
+
+    /* For handlers that want gust_http_request_remote_host of each request, as a proxy does:
+     * a connection keeps it, in 48 bytes or more. */
+    bool keep_remote_hosts;
 } gust_http_server_options;
 
 /* Makes a server.  The options are copied; zeroes are the defaults above,
@@ -257,7 +261,14 @@ int64_t gust_http_request_content_length(const gust_http_request *req);
  * closed. */
 gust_conn *gust_http_request_conn(const gust_http_request *req);
 
+/* As gust_conn_remote_addr: a system call. */
 void gust_http_request_remote_addr(const gust_http_request *req, gust_addr *ret_addr);
+
+/* The same as gust_addr_format_host writes it: into `text`, but for servers with a log or
+ * with keep_remote_hosts, which ask once for each connection.  As long as the request; not
+ * after a hijack. */
+const char *gust_http_request_remote_host(const gust_http_request *req,
+                                          char text[GUST_ADDR_TEXT_MAX]);
 
 /* One header or trailer field; the value has no white space around it. */
 typedef struct gust_http_field {

@@ -45,6 +45,11 @@ int gust_addr_parse(const char *text, gust_addr *ret_addr);
  * name; NULs in an abstract name become '@', other control characters '?'. */
 char *gust_addr_format(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX]);
 
+/* Writes the address alone, as logs and X-Forwarded-For have it: no port, no brackets, no
+ * zone; an IPv4 address mapped into IPv6 (RFC 4291, 2.5.5.2) is IPv4.  "unix:" for a Unix
+ * socket, "-" without an address.  Returns `text`. */
+char *gust_addr_format_host(const gust_addr *addr, char text[GUST_ADDR_TEXT_MAX]);
+
 /* The port in host order; 0 if it has none. */
 uint16_t gust_addr_port(const gust_addr *addr);
 

@@ -8,6 +8,7 @@
  *         .upstreams = upstreams, .upstream_count = 2}, &proxy);
  *     options.handler = gust_http_proxy_serve;
  *     options.arg = proxy;
+ *     options.keep_remote_hosts = true; // X-Forwarded-For for a system call less
  *
  * Bodies stream in both directions and are never collected.  What concerns one connection
  * only (Connection and the fields it names, Transfer-Encoding, Upgrade ...) stays with that
