@@ -3,7 +3,6 @@
 http.client, Node's fetch and Chromium.  clients.py BUILD_DIR
 
 What they say is checked, not only how they end.  One that is not installed is skipped."""
-import base64
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ import pathlib
 import re
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -21,10 +19,13 @@ HARNESS = pathlib.Path(__file__).resolve().parents[1] / "harness"
 sys.path.insert(0, str(HARNESS))
 
 import chromium  # pylint: disable=wrong-import-position
+import suite  # pylint: disable=wrong-import-position
+from certificate import Certificate  # pylint: disable=wrong-import-position
 from example import Example  # pylint: disable=wrong-import-position
+from suite import WAIT_S, run  # pylint: disable=wrong-import-position
 
 BUILD = DIR = ""
-WAIT_S = Example.WAIT_S
+CERTIFICATE = None
 REQUESTS = 1000
 HELLO = b"Hello, World!\n"
 LARGE = bytes(range(256)) * 40000  # 10 MB
@@ -36,33 +37,12 @@ def path(name):
 
 
 def make_files():
-    """DIR: a site, a certificate for 127.0.0.1, and files to send."""
+    """DIR: a site, and files to send."""
     os.mkdir(path("site"))
     for name, content in (("site/index.html", b"<h1>site</h1>"), ("site/large.bin", LARGE),
                           ("note.json", json.dumps(NOTE).encode()), ("small", b"small"),
                           ("empty", b"")):
         pathlib.Path(path(name)).write_bytes(content)
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-        "-keyout", path("key"), "-out", path("crt"), "-days", "2", "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=IP:127.0.0.1")
-
-
-def spki():
-    """The certificate's key, as Chromium wants it."""
-    der = ssl.PEM_cert_to_DER_cert(pathlib.Path(path("crt")).read_text(encoding="ascii"))
-    public = subprocess.run(["openssl", "x509", "-inform", "der", "-pubkey", "-noout"], input=der,
-                            capture_output=True, check=True, timeout=WAIT_S).stdout
-    key = ssl.PEM_cert_to_DER_cert(public.decode().replace("PUBLIC KEY", "CERTIFICATE"))
-    return base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-
-def run(*command, env=None):
-    """What it says on stdout; it must not fail."""
-    result = subprocess.run(command, capture_output=True, timeout=WAIT_S, check=False,
-                            env=os.environ | (env or {}))
-    assert result.returncode == 0, (command, result.returncode, result.stdout[-2000:],
-                                    result.stderr[-2000:])
-    return result.stdout
 
 
 class Client(unittest.TestCase):
@@ -76,7 +56,7 @@ class Client(unittest.TestCase):
 
     def serve(self, name, *args, tls=False):
         """An example, until the end of the test, when it has to end in good order."""
-        tls_args = ["--tls-cert", path("crt"), "--tls-key", path("key")] if tls else []
+        tls_args = CERTIFICATE.args if tls else []
         # With TLS a goroutine waits for SIGHUP to the end.
         server = Example(BUILD, name, *args, *tls_args, leaks=not tls)
         self.addCleanup(server.__exit__)
@@ -169,7 +149,7 @@ class Curl(Client):
         self.assertTrue(url.startswith("https://"))
         for version in ("--tlsv1.3", "--tls-max=1.2"):
             args = version.split("=") if "=" in version else [version]
-            self.assertEqual(self.curl("--cacert", path("crt"), *args, url + "/large.bin") == LARGE,
+            self.assertEqual(self.curl("--cacert", CERTIFICATE.crt, *args, url + "/large.bin") == LARGE,
                              True)
 
 
@@ -280,7 +260,7 @@ class Python(Client):
         self.assertEqual(json.loads(server.ask("GET", response.getheader("Location"))[1]), NOTE)
 
     def test_files_over_tls(self):
-        server, context = self.site(tls=True), ssl.create_default_context(cafile=path("crt"))
+        server, context = self.site(tls=True), CERTIFICATE.context()
         self.assertEqual(server.ask("GET", "/large.bin", context=context)[1] == LARGE, True)
         response, body = server.ask("GET", "/large.bin", headers={"Range": "bytes=1-3"},
                                     context=context)
@@ -309,7 +289,7 @@ class Node(Client):
         for tls in (False, True):
             with self.subTest(tls=tls):
                 self.assertEqual(self.node("files", self.site(tls=tls).url,
-                                           env={"NODE_EXTRA_CA_CERTS": path("crt")}),
+                                           env={"NODE_EXTRA_CA_CERTS": CERTIFICATE.crt}),
                                  {"sha256": hashlib.sha256(LARGE).hexdigest(),
                                   "range": [206, f"bytes 100-109/{len(LARGE)}",
                                             list(LARGE[100:110])],
@@ -335,7 +315,7 @@ class Browser(Client):
     @classmethod
     def setUpClass(cls):
         if chromium.find():
-            cls.browser = chromium.Chromium(WAIT_S, spki())
+            cls.browser = chromium.Chromium(WAIT_S, CERTIFICATE.spki())
             cls.addClassCleanup(cls.browser.close)
 
     def setUp(self):
@@ -403,15 +383,12 @@ class Browser(Client):
 
 
 def main():
-    global BUILD, DIR  # pylint: disable=global-statement
+    global BUILD, CERTIFICATE, DIR  # pylint: disable=global-statement
     BUILD = sys.argv.pop(1)
     with tempfile.TemporaryDirectory(prefix="gust-clients-") as DIR:
         make_files()
-        result = unittest.main(exit=False, verbosity=2).result
-    skipped = len(result.skipped)
-    failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - skipped - failed} passed, {failed} failed, {skipped} skipped")
-    sys.exit(failed != 0)
+        CERTIFICATE = Certificate(DIR)
+        suite.main()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 
+from certificate import Certificate  # pylint: disable=wrong-import-position
 from program import Program  # pylint: disable=wrong-import-position
 
 TIMEOUT_S = 30
@@ -202,27 +203,17 @@ def a_proxy_in_front_names_the_client(program):
         assert answer.endswith(b"\r\n\r\na 192.0.2.7"), answer
 
 
-def make_certificate(directory):
-    """For 127.0.0.1, signed by itself: paths of certificate and key."""
-    paths = os.path.join(directory, "crt"), os.path.join(directory, "key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-out", paths[0], "-keyout",
-                    paths[1]], check=True, capture_output=True, timeout=TIMEOUT_S)
-    return paths
-
-
 def both_sides_may_be_tls(program, directory):
-    crt, key = make_certificate(directory)
+    certificate = Certificate(directory)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(crt, key)
+    tls.load_cert_chain(certificate.crt, certificate.key)
     with Origin("a", tls=tls) as a:
-        args = ["--upstream", a.url.replace("http", "https"), "--tls-cert", crt, "--tls-key", key]
-        for trusted, want in ((crt, (200, b"a 127.0.0.1")), ("/dev/null", (502, None))):
+        args = ["--upstream", a.url.replace("http", "https"), *certificate.args]
+        for trusted, want in ((certificate.crt, (200, b"a 127.0.0.1")), ("/dev/null", (502, None))):
             with Proxy(program, *args, env={"SSL_CERT_FILE": trusted}) as proxy:
                 assert proxy.match[1] == "https", proxy.line
                 url = f"https://127.0.0.1:{proxy.port}/"
-                context = ssl.create_default_context(cafile=crt)
+                context = certificate.context()
                 try:
                     with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=context) as answer:
                         got = answer.status, answer.read()

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
 
+from certificate import Certificate  # pylint: disable=wrong-import-position
 from program import Program  # pylint: disable=wrong-import-position
 
 TIMEOUT_S = 30
@@ -94,13 +94,8 @@ def over_http(program, root):
 
 def over_https(program, root):
     with tempfile.TemporaryDirectory(prefix="gust-site-") as keys:
-        cert, key = os.path.join(keys, "crt"), os.path.join(keys, "key")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days",
-                        "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-                       check=True, capture_output=True, timeout=TIMEOUT_S)
-        context = ssl.create_default_context(cafile=cert)
-        a_site_is_browsed(program, root, "--tls-cert", cert, "--tls-key", key, context=context)
+        certificate = Certificate(keys)
+        a_site_is_browsed(program, root, *certificate.args, context=certificate.context())
 
 
 def many_at_once(program, root):
