@@ -62,6 +62,7 @@ quick=(
 # Scripts of tests/integration that run only here: what they look at does not depend on the rest.
 declare -A rows_of=(
     [clients.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 "
+    [proxy_interop.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 tsan-epoll-2 "
     [fuzz.py]=" dev-epoll-2 "
 )
 # They ask for io_uring whatever the environment says, and so would be killed.
