@@ -239,6 +239,7 @@ static enum conn_next exchange(struct http_conn *hc, const struct http_head *hea
         return refuse(hc, 503);
     }
     x.req.watch = watch;
+    x.req.follows = count->responses > 0;
     gust__http_response_init(&x.res, hc, &x.req);
     if (count_request(hc))
         x.res.keep_alive = false;

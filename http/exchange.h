@@ -16,7 +16,8 @@
  * Output is appended to the connection's write buffer and flushed in one place,
  * gust__http_fill, just before the goroutine may wait for input: so the answers
  * to pipelined requests leave together, and no client waits for an answer that
- * lies in a buffer. */
+ * lies in a buffer.  But for a handler that takes its time: the proxy, which waits
+ * for others, flushes what lies there before it does (`follows`). */
 #ifndef GUST_HTTP_EXCHANGE_H
 #define GUST_HTTP_EXCHANGE_H
 
@@ -201,6 +202,7 @@ struct gust_http_request {
     int64_t body_rate;   /* bytes per second, or GUST_HTTP_NO_MINIMUM */
     int64_t patience_ns; /* what is left of it: see fill in body.c */
     bool continue_due;   /* the client waits for "100 Continue" */
+    bool follows;        /* came with others, whose answers may still lie in the buffer */
     int body_error;      /* what every further read returns */
     int refusal;         /* the status that goes with it; 0: no answer is possible */
 

@@ -216,10 +216,19 @@ static bool try_one(struct transfer *t)
     return again;
 }
 
+/* How long this request takes is the upstream's affair; it shall not keep the answers to those
+ * before it back.  An error is the next write's, too. */
+static void release_answers(const gust_http_request *req)
+{
+    if (req->follows)
+        (void)gust_conn_flush(req->hc->conn);
+}
+
 static void run(struct transfer *t)
 {
     const gust_http_proxy_options *o = &t->config->options;
 
+    release_answers(t->req);
     int r = make_lines(t);
     if (r < 0) {
         gust__respond_status(t, status_of(t, r));

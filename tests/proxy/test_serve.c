@@ -299,6 +299,46 @@ Test(proxy, both_connections_serve_many_requests)
     test_run_without_leaks(keep_alive, NULL);
 }
 
+/* Answers the first request, and the second one only when the test lets it. */
+static void answer_and_wait(gust_conn *conn, struct backend *b)
+{
+    gust_waitgroup *go = b->arg;
+
+    while (backend_read_head(conn).len > 0) {
+        gust_conn_consume(conn, backend_read_head(conn).len);
+        if (atomic_fetch_add(&b->requests, 1) > 0)
+            CHECK_EQ(gust_waitgroup_wait(go, SOON), 0);
+        client_send(conn, HELLO);
+    }
+}
+
+static int pipeline(void *arg)
+{
+    gust_waitgroup go = GUST_WAITGROUP_INIT;
+    struct backend b;
+    struct front f;
+
+    (void)arg;
+    gust_waitgroup_add(&go, 1);
+    backend_start(&b, answer_and_wait);
+    b.arg = &go;
+    front_start(&f, b.url, (gust_http_proxy_options){QUIET});
+    gust_conn *conn = site_dial(&f.site);
+    client_send(conn, "GET /1 HTTP/1.1\r\nHost: site\r\n\r\nGET /2 HTTP/1.1\r\nHost: site\r\n\r\n");
+    expect_reply(client_read_reply(conn), "the first", HELLO);
+    gust_waitgroup_done(&go);
+    expect_reply(client_read_reply(conn), "the second", HELLO);
+    client_close(conn);
+    front_stop(&f);
+    backend_stop(&b);
+    return 0;
+}
+
+Test(proxy, an_answer_does_not_wait_for_the_next_one)
+{
+    test_run_without_leaks(pipeline, NULL);
+}
+
 /* --- Options ---------------------------------------------------------------------------------- */
 
 static int check_options(void *arg)
