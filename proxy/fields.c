@@ -71,11 +71,6 @@ static enum field_kind kind_of(gust_span name)
     return FIELD_PASS;
 }
 
-bool gust__forward_passes(gust_span name)
-{
-    return kind_of(name) == FIELD_PASS;
-}
-
 /* --- Stretches of lines ---------------------------------------------------------------- */
 
 /* What has been looked at and is to be copied: from `start` up to `at`. */
@@ -112,6 +107,11 @@ static bool is_nominated(gust_span lines, gust_span name)
             gust__http_list_has(f.value, name.data, name.len))
             return true;
     return false;
+}
+
+bool gust__forward_passes(gust_span lines, gust_span name)
+{
+    return kind_of(name) == FIELD_PASS && !is_nominated(lines, name);
 }
 
 /* False if a Connection field says nothing but what is usual. */

@@ -47,7 +47,9 @@ int gust__forward_request(const struct forward_rules *rules, const struct forwar
 int gust__forward_response(const struct forward_rules *rules, gust_span lines, size_t len_max,
                            struct http_text *out, bool *ret_date);
 
-/* True for a field of an interim response that is passed on. */
-bool gust__forward_passes(gust_span name);
+/* True for a field that is passed on as it is where it does not stand in a final header: of an
+ * interim response, or in the trailers, which some servers read as if they were of the header.
+ * `lines` are those of the header, whose Connection may name it. */
+bool gust__forward_passes(gust_span lines, gust_span name);
 
 #endif

@@ -13,12 +13,13 @@
 
 void gust__respond_interim(struct transfer *t, int status)
 {
+    gust_span lines = gust_http_call_response_lines(t->call);
     gust_http_field fields[INTERIM_FIELDS_MAX], f;
     size_t n = 0;
 
     for (size_t cursor = 0;
          n < INTERIM_FIELDS_MAX && gust_http_call_response_fields(t->call, &cursor, &f);)
-        if (gust__forward_passes(f.name))
+        if (gust__forward_passes(lines, f.name))
             fields[n++] = f;
     /* One that fails is no loss, or the next write fails, too. */
     (void)gust_http_inform(t->res, status, fields, n);
@@ -77,13 +78,14 @@ static void declare_without_body(struct transfer *t)
 /* Trailers can follow only what is chunked, which the response may yet become. */
 static void add_trailers(struct transfer *t)
 {
+    gust_span lines = gust_http_call_response_lines(t->call);
     gust_http_response *res = t->res;
     gust_http_field f;
 
     if (res->declared || gust_http_request_minor(t->req) == 0 || !gust__http_sends_body(res))
         return;
     for (size_t cursor = 0; gust_http_call_response_trailers(t->call, &cursor, &f);) {
-        if (gust__http_field_frames(f.name))
+        if (!gust__forward_passes(lines, f.name) || gust__http_field_frames(f.name))
             continue;
         if (gust__http_text_add_field(&res->trailers, f.name, f.value, RESPONSE_FIELDS_MAX) < 0)
             return;

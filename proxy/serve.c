@@ -18,14 +18,6 @@ static gust_span numeric(const char *host)
                                                                 : gust_span_of(host);
 }
 
-/* Without the empty line at the end. */
-static gust_span request_lines(const gust_http_request *req)
-{
-    const struct http_head *h = req->head;
-
-    return (gust_span){req->text + h->fields_at, h->len - h->fields_at - 2};
-}
-
 static bool is_tls(const gust_http_request *req)
 {
     gust_tls_info info;
@@ -42,7 +34,7 @@ static int make_lines(struct transfer *t)
         client.addr = numeric(gust_http_request_remote_host(t->req, text));
         client.tls = is_tls(t->req);
     }
-    return gust__forward_request(&t->config->rules, &client, request_lines(t->req), &t->lines,
+    return gust__forward_request(&t->config->rules, &client, transfer_lines(t), &t->lines,
                                  &t->found);
 }
 

@@ -100,10 +100,13 @@ static int send_pieces(struct transfer *t)
 /* Those that may not stand in trailers are left out. */
 static int send_trailers(struct transfer *t)
 {
+    gust_span lines = transfer_lines(t);
     gust_http_field f;
     int r = 0;
 
     for (size_t cursor = 0; r == 0 && gust_http_request_trailers(t->req, &cursor, &f);) {
+        if (!gust__forward_passes(lines, f.name))
+            continue;
         r = gust_http_call_trailer_span(t->call, f.name, f.value);
         if (r == -EINVAL)
             r = 0;

@@ -57,6 +57,14 @@ struct transfer {
     char storage[TRANSFER_STORAGE];
 };
 
+/* The fields as they came, without the empty line at the end. */
+static inline gust_span transfer_lines(const struct transfer *t)
+{
+    const struct http_head *h = t->req->head;
+
+    return (gust_span){t->req->text + h->fields_at, h->len - h->fields_at - 2};
+}
+
 /* --- stream.c --- */
 
 /* Finds out how the body will be sent, and reads its beginning.

@@ -171,8 +171,9 @@ Test(proxy, a_chunked_response_stays_chunked_and_keeps_its_trailers)
     expect_pass(&(struct pass){
         .options = {QUIET},
         .request = GET,
-        .answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                  "2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r\n",
+        .answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n"
+                  "Connection: X-Own\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Sum: 7\r\n"
+                  "Content-Length: 9\r\nKeep-Alive: 9\r\nX-Own: 9\r\n\r\n",
         .received = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
                     "Trailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n",
     });
@@ -234,7 +235,7 @@ Test(proxy, interim_responses_are_passed_on)
     expect_pass(&(struct pass){
         .options = {QUIET},
         .request = GET,
-        .answer = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nConnection: x\r\n\r\n" HELLO,
+        .answer = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nConnection: x\r\nX: 1\r\n\r\n" HELLO,
         .received = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" HELLO_BACK,
     });
 }
