@@ -240,26 +240,6 @@ Test(proxy, interim_responses_are_passed_on)
     });
 }
 
-Test(proxy, an_ambiguous_response_is_not_passed)
-{
-    const char *const answers[] = {
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhello",
-        "nonsense\r\n\r\n",
-    };
-
-    for (int i = 0; i < 4; i++)
-        expect_pass(&(struct pass){
-            .options = {QUIET, .retries = GUST_HTTP_PROXY_NONE},
-            .request = GET,
-            .answer = answers[i],
-            .received = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 12\r\nConnection: close\r\n"
-                        "Content-Type: text/plain; charset=utf-8\r\n"
-                        "X-Content-Type-Options: nosniff\r\n\r\nBad Gateway\n",
-        });
-}
-
 /* --- Connections -------------------------------------------------------------------------- */
 
 static void answer_hello(gust_conn *conn, struct backend *b)
