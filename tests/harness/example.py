@@ -16,12 +16,12 @@ class Example(Program):
 
     WAIT_S = 60  # bounds every wait; nothing takes that long unless it hangs
 
-    def __init__(self, build, name, *args, leaks=True):
+    def __init__(self, build, name, *args, leaks=True, env=None):
         line = re.compile(name + r": (https?://(127\.0\.0\.1):(\d+))\n")
         # hello is too small for options.
         where = ["127.0.0.1:0"] if name == "hello" else ["--listen", "127.0.0.1:0"]
         super().__init__([os.path.join(build, "examples", name), *where, *args], line,
-                         leaks=leaks and name != "hello")
+                         leaks=leaks and name != "hello", env=env)
         self.url, self.address = self.match[1], (self.match[2], int(self.match[3]))
 
     def client(self, context=None):
