@@ -2,10 +2,12 @@
 #include "proxy/transfer.h"
 
 #include "core/inject.h"
+#include "http/syntax.h"
 
 #include <gust/http_operations.h>
 
 #include <errno.h>
+#include <strings.h>
 
 /* --- What for ---------------------------------------------------------------------------- */
 
@@ -57,11 +59,16 @@ static int set_host(const struct transfer *t)
     return 0;
 }
 
-/* HTTP/2 by an upgrade would take requests past everything that is looked at here. */
+/* HTTP/2 by an upgrade would take requests past everything that is looked at here.  In whatever
+ * letters: the RFC tells them apart (9110, 7.8), some servers do not. */
 static bool leads_to_http2(gust_span protocols)
 {
-    return memmem(protocols.data, protocols.len, "h2c", 3) ||
-           memmem(protocols.data, protocols.len, "H2C", 3);
+    gust_span protocol;
+
+    while (gust__http_list_next(&protocols, &protocol))
+        if (protocol.len >= 2 && strncasecmp(protocol.data, "h2", 2) == 0)
+            return true;
+    return false;
 }
 
 static int set_upgrade(const struct transfer *t)

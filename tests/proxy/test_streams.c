@@ -431,12 +431,13 @@ static int no_upgrade(void *arg)
     const char *const requests[] = {
         "GET / HTTP/1.1\r\nHost: site\r\nConnection: close\r\nUpgrade: shout\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: site\r\nConnection: close, Upgrade\r\nUpgrade: h2c, shout\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: site\r\nConnection: close, Upgrade\r\nUpgrade: shout, H2c\r\n\r\n",
     };
     struct fixture x;
 
     (void)arg;
     fixture_start(&x, shout, (gust_http_proxy_options){QUIET});
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         expect_reply_start(site_ask(&x.front.site, requests[i]), "the client", "HTTP/1.1 426 ");
     fixture_stop(&x);
     return 0;
