@@ -9,7 +9,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
          "docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md",
-         "docs/http-operations.md", "docs/http-client.md"]
+         "docs/http-operations.md", "docs/http-client.md", "docs/proxy.md"]
 
 
 def read(path):
@@ -42,7 +42,7 @@ def compile_example(code):
     with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
         source.write(HEADERS + code)
         source.flush()
-        includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http", "http/client")]
+        includes = [f"-I{ROOT}/{part}/include" for part in ("core", "net", "http", "http/client", "proxy")]
         # Handlers are shown on their own: nothing calls them, and they use no arg.
         subprocess.run(["cc", "-fsyntax-only", "-std=gnu17", "-Wall", "-Werror",
                         "-Wno-unused-function", *includes, source.name], check=True)
@@ -58,6 +58,33 @@ def other_examples_compile():
     # A guide goes on from one block to the next.
     for guide in ("docs/http.md", "docs/http-operations.md", "docs/http-client.md"):
         compile_example("".join(code for code in blocks(read(guide), "c") if code != hello))
+
+
+def proxy_guide_compiles():
+    code = "".join(blocks(read("docs/proxy.md"), "c"))
+    compile_example("#include <gust/http_proxy.h>\n"
+                    f"void serve(gust_http_router *router) {{ {code} }}")
+
+
+def proxy_example_is_shown():
+    file = re.sub(r" *#.*", "", read("examples/proxy.yaml")).splitlines()
+    for line in blocks(read("docs/proxy.md"), "yaml")[0].splitlines():
+        assert line in file, f"docs/proxy.md: {line!r} is not in examples/proxy.yaml"
+
+
+def proxy_keys_are_listed():
+    """All of them, with the defaults that the header says."""
+    source, header = read("proxy/yaml/load.c"), read("proxy/include/gust/http_proxy.h")
+    keys = set(re.findall(r"(?:FILE|PROXY)_(?:KEY|TIME|ENUM)\((\w+)(?:, [\w]+)?\),", source))
+    section = read("docs/proxy.md").split("## All keys of the file")[1].split("\n## ")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| ?(.*?) ?\|", section, re.M))
+    assert keys | {"upstreams"} == set(listed), keys ^ set(listed)
+    for key in re.findall(r"UPSTREAM_KEY\((\w+), KEY_\w+\)", source):
+        assert f"`{key}`" in section, f"docs/proxy.md does not list {key} of an upstream"
+    defaults = re.findall(r"#define GUST_HTTP_PROXY_(\w+?)(?:_NS)? \(?(\d+)", header)
+    for key, default in defaults:
+        if key.lower() in listed:
+            assert listed[key.lower()] == default, f"docs/proxy.md: {key.lower()}"
 
 
 def files_named_exist():
@@ -97,6 +124,7 @@ def environment_is_documented():
 
 def main():
     checks = (first_example_is_tcp_echo, hello_is_shown, other_examples_compile,
+              proxy_guide_compiles, proxy_example_is_shown, proxy_keys_are_listed,
               files_named_exist, commands_named_exist, environment_is_documented)
     for check in checks:
         check()
