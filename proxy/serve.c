@@ -173,8 +173,8 @@ static int status_of(struct transfer *t, int error)
 
     if (t->call)
         gust_http_call_info_read(t->call, &info);
-    if (error == -ENOBUFS)
-        return 431;
+    if (error == -ENOBUFS) /* too many fields, of the response or of the request */
+        return t->upstream_status > 0 ? 502 : 431;
     if (error == -ENOMEM)
         return 503;
     if (error == -ECANCELED)

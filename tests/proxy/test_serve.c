@@ -1,6 +1,8 @@
 /* Requests through the proxy, as the upstream and as the client see them. */
 #include "tests/proxy/front.h"
 
+#include <gust/http_client.h>
+
 #define GET "GET /a?b HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n"
 
 /* --- What the upstream gets, what the client gets -------------------------------------- */
@@ -237,6 +239,26 @@ Test(proxy, interim_responses_are_passed_on)
         .request = GET,
         .answer = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nConnection: x\r\nX: 1\r\n\r\n" HELLO,
         .received = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" HELLO_BACK,
+    });
+}
+
+/* The longest header that is read, to which Via is added. */
+Test(proxy, a_response_with_too_many_fields_is_502)
+{
+    static char answer[GUST_HTTP_CLIENT_HEADER_BYTES_MAX + 1], via[100];
+    const char begin[] = "HTTP/1.1 200 OK\r\nX: ";
+
+    memset(answer, 'x', sizeof(answer) - 1);
+    memcpy(answer, begin, sizeof(begin) - 1);
+    memcpy(answer + sizeof(answer) - 5, "\r\n\r\n", 4);
+    memset(via, 'v', sizeof(via) - 1);
+    expect_pass(&(struct pass){
+        .options = {.forwarding = GUST_HTTP_FORWARDING_NONE, .via = via},
+        .request = GET,
+        .answer = answer,
+        .received = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 12\r\nConnection: close\r\n"
+                    "Content-Type: text/plain; charset=utf-8\r\n"
+                    "X-Content-Type-Options: nosniff\r\n\r\nBad Gateway\n",
     });
 }
 
