@@ -94,6 +94,30 @@ class Proxied(unittest.TestCase):
         status, fields = self.read_head(reader)
         return status, reader.read(int(fields["Content-Length"]))
 
+    @staticmethod
+    def send_endless(conn, head, chunked):
+        try:
+            conn.sendall(head)
+            while True:
+                conn.sendall((b"%x\r\n%s\r\n" % (len(LARGE), LARGE)) if chunked else LARGE)
+        except OSError:  # nobody reads it any more
+            pass
+
+    def answer_to_endless(self, proxy, method, target, chunked):
+        """Status and body of the answer to an upload that goes on until it has come."""
+        conn, reader = self.dial(proxy)
+        framing = "Transfer-Encoding: chunked" if chunked else "Content-Length: 400000000000"
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode()
+        sender = threading.Thread(target=self.send_endless, args=(conn, head, chunked))
+        sender.start()
+        reply = self.read_reply(reader)
+        try:
+            conn.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the other end was first
+            pass
+        sender.join()
+        return reply
+
     def expect(self, proxy, method, target, *, status=200, body=None, headers=None, sends=None):
         """The response, whose body must be `body`."""
         response, got = proxy.ask(method, target, sends, headers)
@@ -219,24 +243,9 @@ class Node(Proxied):
     def test_an_answer_need_not_wait_for_the_body(self):
         proxy = self.start()
         for chunked in (False, True):
-            conn, reader = self.dial(proxy)
-            sender = threading.Thread(target=self.send_upload, args=(conn, chunked))
-            sender.start()
-            status, _ = self.read_head(reader)
-            self.assertEqual((status, reader.read()), (413, b"too long"))
-            conn.shutdown(socket.SHUT_RDWR)
-            sender.join()
+            self.assertEqual(self.answer_to_endless(proxy, "POST", "/early", chunked),
+                             (413, b"too long"))
         self.expect(proxy, "GET", "/large", body=LARGE)
-
-    @staticmethod
-    def send_upload(conn, chunked):
-        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 400000000"
-        try:
-            conn.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % framing)
-            while True:
-                conn.sendall((b"%x\r\n%s\r\n" % (len(LARGE), LARGE)) if chunked else LARGE)
-        except OSError:  # nobody reads it
-            pass
 
 
 class Nginx(Proxied):
@@ -290,7 +299,8 @@ class Nginx(Proxied):
 
     def test_an_answer_need_not_wait_for_the_body(self):
         proxy = self.before_nginx()
-        self.expect(proxy, "PUT", "/short/x", status=413, sends=LARGE)
+        for chunked in (False, True):
+            self.assertEqual(self.answer_to_endless(proxy, "PUT", "/short/x", chunked)[0], 413)
         self.expect(proxy, "PUT", "/short/x", status=201, sends=b"x" * 1024)
 
     def test_connections_may_be_for_few_requests(self):
@@ -334,7 +344,8 @@ class Curl(Proxied):
     tools = ("curl", "nginx")
 
     def curl(self, *args):
-        return run("curl", "-sS", "-m", str(WAIT_S), "--cacert", CERTIFICATE.crt, *args)
+        return run("curl", "-sS", "-m", str(WAIT_S), "--expect100-timeout", str(WAIT_S),
+                   "--cacert", CERTIFICATE.crt, *args)
 
     def check_downloads(self, url):
         for version in ("--http1.1", "--http1.0"):
