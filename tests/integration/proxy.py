@@ -329,36 +329,69 @@ def a_drain_answers_what_it_has(program):
         assert proxy.process.returncode == 0, (proxy.process.returncode, out, err)
 
 
+class Load:
+    """Asks from several threads, until the end of the block; all has to be answered."""
+
+    def __init__(self, proxy):
+        self.proxy, self.answered, self.wrong = proxy, 0, []
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(4)]
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                response, body = self.proxy.ask()
+                if response.status != 200:
+                    self.wrong.append((response.status, body))
+            except (OSError, http.client.HTTPException) as error:
+                self.wrong.append(error)
+            self.answered += 1
+
+    def await_more(self, count):
+        """Until so many more have been answered, give or take what threads lose in counting."""
+        end, deadline = self.answered + count, time.monotonic() + TIMEOUT_S
+        while self.answered < end:
+            assert time.monotonic() < deadline and not self.wrong, self.wrong[:3]
+            time.sleep(0.001)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        assert not self.wrong, self.wrong[:3]
+
+
 def a_rolling_restart_fails_nothing(program):
     origins = [Origin(name) for name in "abc"]
     ports = [o.port for o in origins]
-    wrong, stop = [], threading.Event()
-
-    def load(proxy):
-        while not stop.is_set():
-            response, body = proxy.ask()
-            if response.status != 200:
-                wrong.append((response.status, body))
-
     args = [arg for o in origins for arg in ("--upstream", o.url)]
-    with Proxy(program, *args) as proxy:
-        threads = [threading.Thread(target=load, args=(proxy,)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
+    with Proxy(program, *args) as proxy, Load(proxy) as load:
         for i, port in enumerate(ports):
-            before = sum(o.server.requests for o in origins)
             origins[i].__exit__()
-            deadline = time.monotonic() + TIMEOUT_S
-            while sum(o.server.requests for o in origins) < before + 50:
-                assert time.monotonic() < deadline and not wrong, wrong
-                time.sleep(0.001)
+            load.await_more(50)
             origins[i] = Origin("abc"[i], port)
-        stop.set()
-        for thread in threads:
-            thread.join()
     for origin in origins:
         origin.__exit__()
-    assert not wrong, wrong[:3]
+
+
+def reloads_under_load_drop_nothing(program, directory):
+    path = os.path.join(directory, "proxy.yaml")
+    with Origin("a") as a, Origin("b") as b:
+        write_config(path, a)
+        with Proxy(program, "--config", path, leaks=True) as proxy:
+            with Load(proxy) as load:
+                for origins in ((a, b), (b,), (b, a), (a,)) * 5:
+                    write_config(path, *origins, balance="least_connections")
+                    proxy.process.send_signal(signal.SIGHUP)
+                    await_said(proxy, "reloaded")
+                    load.await_more(10)
+            status, said = proxy.finish(signal.SIGTERM, TIMEOUT_S)
+            assert status == 0, (status, said)
 
 
 # --- The log ------------------------------------------------------------------------------
@@ -407,8 +440,8 @@ def main():
               what_breaks_off_is_broken, an_upstream_that_is_away_is_gone_round,
               a_proxy_in_front_names_the_client, bodies_arrive, an_upgrade_is_a_tunnel,
               a_drain_answers_what_it_has, a_rolling_restart_fails_nothing]
-    with_directory = [both_sides_may_be_tls, a_reload_drops_nothing, the_log_says_who_was_asked,
-                      misuse_is_told]
+    with_directory = [both_sides_may_be_tls, a_reload_drops_nothing, reloads_under_load_drop_nothing,
+                      the_log_says_who_was_asked, misuse_is_told]
     for check in checks:
         check(program)
         print(f"ok {check.__name__}", flush=True)
