@@ -78,6 +78,8 @@ class Proxied(unittest.TestCase):
 
     def dial(self, proxy):
         conn = socket.create_connection(proxy.address, WAIT_S)
+        if proxy.url.startswith("https:"):
+            conn = CERTIFICATE.context().wrap_socket(conn, server_hostname="127.0.0.1")
         self.addCleanup(conn.close)
         reader = conn.makefile("rb")
         self.addCleanup(reader.close)
@@ -208,20 +210,30 @@ class Node(Proxied):
         conn.sendall(head % b"refused")
         self.assertEqual(self.read_head(reader)[0], 403)
 
-    def test_an_upgrade_is_a_tunnel(self):
-        conn, reader = self.dial(self.start())
+    def upgrade(self, proxy):
+        conn, reader = self.dial(proxy)
         conn.sendall(b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
                      b"Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                      b"Sec-WebSocket-Version: 13\r\n\r\nearly ")
         status, fields = self.read_head(reader)
         self.assertEqual((status, fields["Upgrade"]), (101, "websocket"))
         self.assertEqual(reader.read(6), b"early ")
+        return conn, reader
+
+    def test_an_upgrade_is_a_tunnel(self):
+        conn, reader = self.upgrade(self.start())
         sender = threading.Thread(target=conn.sendall, args=(LARGE,))
         sender.start()
         self.assertEqual(sha256(reader.read(len(LARGE))), sha256(LARGE))
         sender.join()
         conn.shutdown(socket.SHUT_WR)
         self.assertEqual(reader.read(), b"bye")
+
+    def test_an_upgrade_is_a_tunnel_over_tls(self):
+        conn, reader = self.upgrade(self.proxy(self.origin(origins.Node()), tls=True))
+        for _ in range(20):
+            conn.sendall(SMALL)
+            self.assertEqual(reader.read(len(SMALL)), SMALL)
 
     def test_events_come_as_they_are_sent(self):
         proxy = self.start()
