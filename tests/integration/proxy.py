@@ -414,6 +414,19 @@ def the_log_says_who_was_asked(program, directory):
         assert all(0 < float(line["upstream_seconds"]) < TIMEOUT_S for line in lines), lines
 
 
+def the_log_says_that_nobody_answered(program, directory):
+    path = os.path.join(directory, "access.log")
+    holder, url = dead_url()
+    with holder, Proxy(program, "--upstream", url, "--access-log", path) as proxy:
+        proxy.ask("/1")
+        status, said = proxy.finish(signal.SIGTERM, TIMEOUT_S)
+        assert status == 0, (status, said)
+    with open(path, encoding="ascii") as file:
+        line = json.loads(file.read())
+    assert (line["status"], line["upstream"], line["upstream_status"], line["retries"]) == \
+        (502, url, "0", "2"), line
+
+
 # --- The command line -------------------------------------------------------------------------
 
 
@@ -441,7 +454,8 @@ def main():
               a_proxy_in_front_names_the_client, bodies_arrive, an_upgrade_is_a_tunnel,
               a_drain_answers_what_it_has, a_rolling_restart_fails_nothing]
     with_directory = [both_sides_may_be_tls, a_reload_drops_nothing, reloads_under_load_drop_nothing,
-                      the_log_says_who_was_asked, misuse_is_told]
+                      the_log_says_who_was_asked, the_log_says_that_nobody_answered,
+                      misuse_is_told]
     for check in checks:
         check(program)
         print(f"ok {check.__name__}", flush=True)
