@@ -1,28 +1,8 @@
 #include "proxy/histogram.h"
 
-#include <string.h>
-
-#define LINEAR 8 /* buckets per power of two; smaller values have one each */
-#define LINEAR_BITS 3
-
 static unsigned bucket_of(uint64_t us)
 {
-    if (us < LINEAR)
-        return (unsigned)us;
-    if (us > HISTOGRAM_MAX_US)
-        us = HISTOGRAM_MAX_US;
-    unsigned exponent = 63 - (unsigned)__builtin_clzll(us);
-    unsigned shift = exponent - LINEAR_BITS;
-    return (shift + 1) * LINEAR + (unsigned)((us >> shift) & (LINEAR - 1));
-}
-
-/* The largest value that falls into it. */
-static uint64_t bucket_end(unsigned bucket)
-{
-    if (bucket < LINEAR)
-        return bucket;
-    unsigned shift = bucket / LINEAR - 1;
-    return ((uint64_t)(LINEAR + bucket % LINEAR + 1) << shift) - 1;
+    return log_linear_bucket(us > HISTOGRAM_MAX_US ? HISTOGRAM_MAX_US : us, HISTOGRAM_BITS);
 }
 
 static void clear(struct histogram_window *w)
@@ -83,6 +63,6 @@ int64_t gust__histogram_percentile(const struct histogram_counts *counts, unsign
         return 0;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
         if ((seen += counts->counts[i]) >= rank && seen > 0)
-            return (int64_t)bucket_end(i) * 1000;
+            return (int64_t)log_linear_end(i, HISTOGRAM_BITS) * 1000;
     return 0;
 }

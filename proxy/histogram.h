@@ -9,13 +9,17 @@
 #ifndef GUST_PROXY_HISTOGRAM_H
 #define GUST_PROXY_HISTOGRAM_H
 
+#include "core/log_linear.h"
+
 #include <gust/base.h>
 
 #include <stdatomic.h>
 
 #define HISTOGRAM_WINDOW_NS (30 * GUST_SEC)
-#define HISTOGRAM_MAX_US ((UINT64_C(1) << 27) - 1) /* 134 s */
-#define HISTOGRAM_BUCKETS (8 + 24 * 8)
+#define HISTOGRAM_BITS 3
+#define HISTOGRAM_MAX_BITS 27
+#define HISTOGRAM_MAX_US ((UINT64_C(1) << HISTOGRAM_MAX_BITS) - 1) /* 134 s */
+#define HISTOGRAM_BUCKETS LOG_LINEAR_BUCKETS(HISTOGRAM_BITS, HISTOGRAM_MAX_BITS)
 
 struct histogram_window {
     _Atomic uint32_t counts[HISTOGRAM_BUCKETS];
