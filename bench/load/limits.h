@@ -12,8 +12,8 @@
 #define TIME_MAX (24 * 3600 * GUST_SEC) /* any time on the command line; of a run, too */
 #define TARGETS_MAX 64
 #define WEIGHT_MAX 1000000
-#define HEADER_BYTES_MAX 65536 /* of a request: its line and fields */
-#define BODY_BYTES_MAX ((size_t)1 << 30)
+#define HEADER_BYTES_MAX 65536            /* of a request: its line and fields */
+#define BODY_BYTES_MAX ((size_t)64 << 20) /* of a file, or of --data */
 #define ECHO_BYTES_MAX ((size_t)1 << 30)
 
 /* Of an answer: more is a malformed one. */

@@ -243,6 +243,12 @@ static bool set_csv(const char *value, struct plan *p)
     return true;
 }
 
+static bool set_html(const char *value, struct plan *p)
+{
+    p->html = value;
+    return true;
+}
+
 static bool set_quiet(const char *value, struct plan *p)
 {
     return p->quiet = true;
@@ -288,6 +294,7 @@ static const struct option_spec specs[] = {
     {0, NULL, NULL, "Reports; FILE may be - for standard output", NULL},
     {0, "json", "FILE", "all results, as an object", set_json},
     {0, "csv", "FILE", "a line for each second", set_csv},
+    {0, "html", "FILE", "a page with plots", set_html},
     {'q', "quiet", NULL, "no progress, and no report in words", set_quiet},
     {'h', "help", NULL, "this", NULL},
 };
@@ -305,7 +312,7 @@ static const char examples[] =
     "\n"
     "Examples:\n"
     "  gust-load -c 100 -d 30s http://127.0.0.1:8080/\n"
-    "  gust-load --rate 5000 -w 5s --json - http://127.0.0.1:8080/\n"
+    "  gust-load --rate 5000 -w 5s --html report.html http://127.0.0.1:8080/\n"
     "  gust-load 3@http://127.0.0.1:8080/ 1@http://127.0.0.1:8080/about\n"
     "  gust-load -n 1000 -b order.json -H 'Content-Type: application/json' --expect-status 201 \\\n"
     "            https://shop.example/orders\n"

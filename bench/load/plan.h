@@ -69,6 +69,7 @@ struct plan {
     /* What is told. */
     const char *json; /* files; "-" is standard output; NULL: none */
     const char *csv;
+    const char *html;
     bool quiet;
 };
 

@@ -111,8 +111,9 @@ static bool takes_stdout(const char *path)
 bool report_all(const struct report *r)
 {
     const struct plan *p = r->plan;
-    bool is_told = takes_stdout(p->json) || takes_stdout(p->csv);
+    bool is_told = takes_stdout(p->json) || takes_stdout(p->csv) || takes_stdout(p->html);
     bool ok = p->quiet || is_told || write_to(r, "-", report_text);
     ok &= write_to(r, p->json, report_json);
-    return ok & write_to(r, p->csv, report_csv);
+    ok &= write_to(r, p->csv, report_csv);
+    return ok & write_to(r, p->html, report_html);
 }

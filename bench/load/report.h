@@ -32,6 +32,7 @@ struct report {
 void report_text(const struct report *r, FILE *out);
 void report_json(const struct report *r, FILE *out);
 void report_csv(const struct report *r, FILE *out);
+void report_html(const struct report *r, FILE *out);
 
 /* Writes those that the plan asks for.  Returns false, and has said why, if a file cannot be
  * written. */
