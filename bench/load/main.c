@@ -22,19 +22,48 @@
 
 /* The first SIGINT or SIGTERM ends the run, and what there is of it is reported; the second
  * ends the program. */
+struct stopper {
+    gust_context *stop; /* cancelled then */
+    gust_chan *signals;
+    gust_waitgroup watching;
+};
+
 static void stop_on_signal(void *arg)
 {
-    gust_context *stop = arg;
-    gust_chan *signals = NULL;
+    struct stopper *s = arg;
     int signo;
-    if (gust_chan_new(sizeof signo, 1, &signals) == 0 && gust_signal_notify(signals, SIGINT) == 0 &&
-        gust_signal_notify(signals, SIGTERM) == 0 &&
-        gust_chan_recv(signals, &signo, GUST_FOREVER) == 1)
-        gust_context_cancel(stop, 0);
+    if (gust_chan_recv(s->signals, &signo, GUST_FOREVER) == 1)
+        gust_context_cancel(s->stop, 0);
     gust_signal_notify(NULL, SIGINT);
     gust_signal_notify(NULL, SIGTERM);
-    gust_chan_unref(signals);
-    gust_context_unref(stop);
+    gust_waitgroup_done(&s->watching);
+}
+
+static void stopper_end(struct stopper *s)
+{
+    if (s->signals)
+        gust_chan_close(s->signals);
+    (void)gust_waitgroup_wait(&s->watching, GUST_FOREVER);
+    gust_chan_unref(s->signals);
+    gust_context_unref(s->stop);
+}
+
+static int stopper_begin(struct stopper *s)
+{
+    int r = gust_context_new(NULL, &s->stop);
+    if (r == 0)
+        r = gust_chan_new(sizeof(int), 1, &s->signals);
+    if (r == 0)
+        r = gust_signal_notify(s->signals, SIGINT);
+    if (r == 0)
+        r = gust_signal_notify(s->signals, SIGTERM);
+    if (r < 0)
+        return r;
+    gust_waitgroup_add(&s->watching, 1);
+    r = gust_go(stop_on_signal, s);
+    if (r < 0)
+        gust_waitgroup_done(&s->watching);
+    return r;
 }
 
 /* Connections need descriptors, more than a process may have at first. */
@@ -74,16 +103,16 @@ static int load(void *arg)
 {
     struct plan *p = arg;
     struct server s;
-    gust_context *stop;
+    struct stopper stopper = {0};
     if (!plan_finish(p) || !ensure_descriptors(p) || !server_find(p, &s))
         return CANNOT_START;
     int status = CANNOT_START;
-    if (gust_context_new(NULL, &stop) == 0) {
-        if (gust_go(stop_on_signal, gust_context_ref(stop)) < 0)
-            gust_context_unref(stop);
-        status = run_and_report(p, &s, stop);
-        gust_context_unref(stop);
-    }
+    int r = stopper_begin(&stopper);
+    if (r == 0)
+        status = run_and_report(p, &s, stopper.stop);
+    else
+        complain("%s", strerror(-r));
+    stopper_end(&stopper);
     server_release(&s);
     return status;
 }

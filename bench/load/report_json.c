@@ -71,7 +71,7 @@ static json_t *kinds(const struct result *res)
 static json_t *statuses(const struct totals *t)
 {
     json_t *object = json_object();
-    char key[8];
+    char key[16];
     for (int i = 0; i <= STATUS_MAX; i++) {
         snprintf(key, sizeof key, "%d", i);
         if (t->statuses[i] > 0)
@@ -142,7 +142,7 @@ static void set_outcome(json_t *object, const struct result *res)
     set(object, "errors", integer(totals_errors(t)));
     set(object, "errors_by_kind", kinds(res));
     set(object, "statuses", statuses(t));
-    set(object, "duration_s", real(res->duration_s));
+    set(object, "duration_s", json_real(round(res->duration_s * 1e6) / 1e6));
     set(object, "rps", real(res->rps));
     set(object, "sent_bytes", integer(t->sent));
     set(object, "received_bytes", integer(t->received));

@@ -33,7 +33,7 @@ static enum outcome secure(const struct server *s, gust_conn *conn, gust_time de
         return OUTCOME_GOOD;
     }
     enum outcome o = explain_tls(why, conn, r);
-    gust_conn_unref(conn);
+    gust_conn_close(conn, GUST_NOW);
     return o;
 }
 
@@ -90,7 +90,7 @@ static enum outcome find_by_name(const struct plan *p, gust_time deadline, struc
     if (r < 0)
         return explain(why, r);
     gust_conn_remote_addr(conn, &s->addr);
-    gust_conn_unref(conn);
+    gust_conn_close(conn, GUST_NOW);
     return OUTCOME_GOOD;
 }
 
