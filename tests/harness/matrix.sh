@@ -64,6 +64,7 @@ declare -A rows_of=(
     [clients.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 "
     [proxy_interop.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 tsan-epoll-2 "
     [proxy_memory.py]=" dev-uring-2 dev-uring-8 dev-epoll-2 " # sanitizers keep what is freed
+    [load.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 tsan-uring-2 "
     [fuzz.py]=" dev-epoll-2 "
 )
 # They ask for io_uring whatever the environment says, and so would be killed.
