@@ -21,38 +21,52 @@ servers of the kind share the connections, on the same CPU; the active ones are 
 by the first of them, which also gives the opening rate.  Each has served before it is
 weighed, so that what a process costs once is not counted for its connections."""
 
-import argparse
 import contextlib
 import json
 import math
 import os
-import statistics
 import subprocess
 import time
 
-from lib import load, machine, output, servers
+from lib import load, output, peers, results, servers, turns
+from lib.results import Figure, Goal, Result
 
 ACTIVE = 64
 SETTLE_S = 0.5
-WARM_UP_S = 1
+WARM_UP_S = 0.4
 # Descriptors of a server or client beside the idle connections.
 RESERVE = 2 * ACTIVE + 200
 BYTES_GOAL = 512
 P99_GOAL = 1.5
 RATE_GOAL = 20000
+USUAL = ("gust-uring", "gust-epoll")
+FIGURES = {
+    "bytes": Figure("bytes each", "lower", with_spread=True),
+    "table_bytes": Figure("tables"),
+    "rate": Figure("opened/s"),
+    "cpu_us": Figure("CPU us", "lower", ".1f"),
+    "could": Figure("could"),
+    "p50_alone": Figure("p50 us alone"),
+    "p99_alone": Figure("p99"),
+    "rps_alone": Figure("req/s"),
+    "p50_among": Figure("p50 us among"),
+    "p99_among": Figure("p99"),
+    "rps_among": Figure("req/s"),
+    "x_p99": Figure("x p99", format=".2f"),
+}
 
 
 class Idle:
     """The idle connections of one server, in a process of their own."""
 
-    def __init__(self, stack, server, count, cpu):
-        command = [servers.program(servers.BUILD / "bench" / "clients" / "conns"),
+    def __init__(self, stack, server, count, cpus):
+        command = [peers.built(peers.BUILD / "bench" / "clients" / "conns"),
                    str(server.port), str(count)]
-        watch = servers.CpuWatch(server, min(server.cpus))
+        watch = servers.CpuWatch(server)
         self.server = server
         self.process = stack.enter_context(subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})))
+            text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus)))
         stack.callback(self.process.kill)
         self.opened = self._report()
         self.cpu_us = watch.own() * 1e6 / count
@@ -94,127 +108,71 @@ def settled_memory(running):
     return sum(s.pss_bytes() for s in running), sum(s.page_table_bytes() for s in running)
 
 
-def load_active(server, seconds, cpu):
-    result = load.run(server, ACTIVE, seconds, {cpu})
-    if result.trouble():
-        raise servers.Failure(f"{server.name}: {result.trouble()}")
-    return result
-
-
 def measure(name, kind, split, seconds):
     """One round: the figures by name."""
-    server_cpu, client_cpu = servers.cpus()
+    server_cpus, client_cpus = servers.cpus()
     connections = sum(split)
     with contextlib.ExitStack() as stack:
-        running = [stack.enter_context(servers.Server(name, kind, {server_cpu}, procs=1))
+        running = [stack.enter_context(servers.Server(name, kind, server_cpus, procs=1))
                    for _ in split]
         for server in running[1:]:
-            load_active(server, WARM_UP_S, client_cpu)
-        alone = load_active(running[0], seconds, client_cpu)
+            load.checked(server, ACTIVE, WARM_UP_S, client_cpus)
+        alone = load.checked(running[0], ACTIVE, seconds, client_cpus)
         before = settled_memory(running)
-        idle = [Idle(stack, server, count, client_cpu) for server, count in zip(running, split)]
+        idle = [Idle(stack, server, count, client_cpus) for server, count in zip(running, split)]
         after = settled_memory(running)
-        among = load_active(running[0], seconds, client_cpu)
+        among = load.checked(running[0], ACTIVE, seconds, client_cpus)
         for group in idle:
             group.ask_again()
         for group in idle:
             group.close()
     return {"bytes": (after[0] - before[0]) / connections,
             "table_bytes": (after[1] - before[1]) / connections,
-            "rate": idle[0].rate, "cpu_us": idle[0].cpu_us,
+            "rate": idle[0].rate, "cpu_us": idle[0].cpu_us, "could": 1e6 / idle[0].cpu_us,
             "p50_alone": alone.p50_us, "p99_alone": alone.p99_us, "rps_alone": alone.rps,
-            "p50_among": among.p50_us, "p99_among": among.p99_us, "rps_among": among.rps}
+            "p50_among": among.p50_us, "p99_among": among.p99_us, "rps_among": among.rps,
+            # Of each round by itself: what disturbs the machine comes and goes.
+            "x_p99": among.p99_us / alone.p99_us}
 
 
-def summarize(rounds):
-    row = {figure: round(statistics.median(one[figure] for one in rounds), 1)
-           for figure in rounds[0]}
-    # Of each round by itself: what disturbs the machine comes and goes.
-    row["x_p99"] = round(statistics.median(one["p99_among"] / one["p99_alone"]
-                                           for one in rounds), 2)
-    row["could"] = round(1e6 / row["cpu_us"])
-    return row
-
-
-def verdicts(row):
-    """What each goal has come to, by its text."""
+def goals(name, row):
+    """Those of ours."""
     # A client that is slower than the goal says nothing about the server.
-    rate = max(row["rate"], row["could"])
-    return {f"at most {BYTES_GOAL} bytes each": row["bytes"] <= BYTES_GOAL,
-            f"at least {RATE_GOAL} opened/s": rate >= RATE_GOAL,
-            f"p99 at most {P99_GOAL} times the empty server's": row["x_p99"] <= P99_GOAL}
+    rate = max(row["rate"].median, row["could"].median)
+    return [Goal(name, f"at most {BYTES_GOAL} bytes each", row["bytes"].median <= BYTES_GOAL),
+            Goal(name, f"at least {RATE_GOAL} opened/s", rate >= RATE_GOAL),
+            Goal(name, f"p99 at most {P99_GOAL} times the empty server's",
+                 row["x_p99"].median <= P99_GOAL)]
 
 
-def print_head():
-    print(f"{'':12} {'':>10} {'':>7} {'opening':>24} {'64 alone':>21} {'64 among them':>21}")
-    print(f"{'':12} {'bytes each':>10} {'tables':>7} {'opened/s':>8} {'CPU us':>7} {'could':>7}"
-          f" {'p50 us':>6} {'p99':>6} {'req/s':>7} {'p50 us':>6} {'p99':>6} {'req/s':>7}"
-          f" {'x p99':>6}")
+def parse_args(argv=None):
+    parser = turns.parser("conns", __doc__, seconds=3, rounds=3)
+    parser.add_argument("--servers", type=turns.names,
+                        help=f"separated by commas ({','.join(USUAL)}); also nginx,h2o,go,node")
+    parser.add_argument("--connections", type=turns.count, default=100000,
+                        help="idle ones (100000)")
+    return parser.parse_args(argv)
 
 
-def print_row(name, row):
-    print(f"{name:12} {row['bytes']:10.0f} {row['table_bytes']:7.0f} {row['rate']:8.0f}"
-          f" {row['cpu_us']:7.1f} {row['could']:7.0f} {row['p50_alone']:6.0f}"
-          f" {row['p99_alone']:6.0f} {row['rps_alone']:7.0f} {row['p50_among']:6.0f}"
-          f" {row['p99_among']:6.0f} {row['rps_among']:7.0f} {row['x_p99']:6.2f}")
-
-
-def print_verdicts(rows):
-    """The goals are gust's; true if all are met."""
-    met = True
-    for name, row in rows.items():
-        if name.startswith("gust"):
-            print(f"{name}: " + "; ".join(f"{text}: {'ok' if good else 'short'}"
-                                          for text, good in verdicts(row).items()))
-            met &= all(verdicts(row).values())
-    return met
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(prog="bench conns", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--servers", type=lambda text: text.split(","),
-                        default=["gust-uring", "gust-epoll"],
-                        help="separated by commas: gust-uring,gust-epoll (the default),nginx,go")
-    parser.add_argument("--connections", type=int, default=100000, help="idle ones (100000)")
-    parser.add_argument("--rounds", type=int, default=3, help="of each server (3)")
-    parser.add_argument("--seconds", type=int, default=3,
-                        help="of load, without the idle ones and with them (3)")
-    parser.add_argument("--json", metavar="FILE", help="append the results to FILE")
-    args = parser.parse_args()
-    if min(args.connections, args.rounds, args.seconds) <= 0:
-        parser.error("numbers are greater than 0")
-    return args
-
-
-def main():
-    args = parse_args()
+def run(args):
     files = servers.raise_file_limit(args.connections + RESERVE)
     if files <= RESERVE:
         raise servers.Failure(f"{files} open files are too few: raise the hard limit (ulimit -Hn)")
     split = shares(args.connections, files)
-    where = machine.describe()
-    print(", ".join(f"{name} {value}" for name, value in where.items()))
-    print(f"{args.connections} idle connections, {ACTIVE} active,"
-          f" medians of {args.rounds} rounds")
     if len(split) > 1:
         print(f"a process may open only {files} files: {len(split)} servers of a kind share them")
-    print_head()
-    rows = {}
-    for name, kind in servers.find(args.servers).items():
-        rounds = []
-        for turn in range(args.rounds):
-            output.progress(f"{name}: round {turn + 1} of {args.rounds}")
-            rounds.append(measure(name, kind, split, args.seconds))
-        output.progress("")
-        rows[name] = summarize(rounds)
-        print_row(name, rows[name])
-    met = print_verdicts(rows)
-    output.keep([where | {"workload": "conns", "connections": args.connections,
-                          "processes": len(split), "rounds": args.rounds, "servers": rows}],
-                args.json)
-    return 0 if met else 1
+    kinds = servers.find(args.servers, servers.KINDS, USUAL)
+    samples = turns.take(kinds, args.rounds, f"{args.connections} connections",
+                         lambda name, _turn: measure(name, kinds[name], split, args.seconds))
+    rows = results.summarize(samples)
+    options = turns.options(args, "--connections", str(args.connections),
+                            "--servers", ",".join(kinds))
+    result = Result("conns", f"idle-{args.connections}", options, args.rounds, FIGURES, rows,
+                    [goal for name in rows if name.startswith("gust")
+                     for goal in goals(name, rows[name])])
+    output.show(result)
+    return [result]
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("conns", main)
+    turns.main("conns", parse_args, run)

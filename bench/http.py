@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""gust's HTTP server against the limit of this machine, nginx and Go.
+"""gust's HTTP server against the limit of this machine, nginx, h2o, Go and Node.
 
 How to read it.  Each server runs alone on one CPU, wrk on another, a few
 seconds at a time, in turns: what disturbs the machine disturbs all of them
@@ -15,14 +15,16 @@ pays a wake-up where a busy one finds the next request waiting.
 
 "x limit" is that cost over the cost of bench/limit.c, a loop that answers
 without parsing, with the same kernel interface: for io_uring the better of its
-two ways to receive, for all others epoll.
+two ways to receive, for all others epoll; the median of the rounds' ratios.
 
-"others" is what else ran on the server's CPU, the worst round.  Much more than
-a few percent spoils caches and queues: measure again when it is quiet."""
+"others" is what else ran on the server's CPU.  Much more than a few percent
+spoils caches and queues: measure again when it is quiet.  It is empty where the
+client shares the CPUs: with SQPOLL, whose thread of the kernel takes one."""
 
 import statistics
 
-from lib import load, machine, output, servers, turns
+from lib import load, output, peers, results, servers, turns
+from lib.results import Figure, Result
 
 
 class Workload:
@@ -33,6 +35,13 @@ class Workload:
         self.connections, self.path, self.depth, self.body = connections, path, depth, body
         self.goals = goals or {}
         self.limit_can = "users" in path  # the only answer that the limit gives
+        self.h2o_can = not body
+
+    def expected(self):
+        """The one right answer."""
+        if self.body:
+            return b"x" * self.body
+        return peers.file_content(self.path) if "files" in self.path else peers.HELLO
 
 
 GUSTS = ("gust-uring", "gust-epoll")
@@ -50,102 +59,98 @@ WORKLOADS = {
     "file-100k": Workload(64, "files/100k", goals=NO_MORE_THAN_NGINX),
     "file-10m": Workload(16, "files/10m", goals=NO_MORE_THAN_NGINX),
 }
-WARM_UP_S = 1
-FIGURES = ("cpu_us", "rps", "p50_us", "p99_us", "others")
+FIGURES = {
+    "cpu_us": Figure("CPU us/request", "lower", ".2f", with_spread=True),
+    "x_limit": Figure("x limit", "lower", ".2f"),
+    "rps": Figure("req/s"),
+    "p50_us": Figure("p50 us"),
+    "p99_us": Figure("p99 us"),
+    "others": Figure("others", format=".0%"),
+}
+# Enough for what is allocated or compiled on the way; Node takes longest.
+WARM_UP_S = 0.4
 
 
-def measure(name, kind, workload, seconds):
+def measure(name, kind, of, seconds):
     """One turn: the figures by name."""
-    of = WORKLOADS[workload]
-    server_cpu, client_cpu = servers.cpus()
-    ask = {"cpus": {client_cpu}, "depth": of.depth, "path": of.path, "body": of.body}
-    with servers.Server(name, kind, {server_cpu}, procs=1) as server:
-        warm_up = load.run(server, of.connections, WARM_UP_S, **ask)
-        watch = servers.CpuWatch(server, server_cpu)
-        result = load.run(server, of.connections, seconds, **ask)
+    server_cpus, client_cpus = servers.cpus(roams=kind.roams)
+    ask = {"cpus": client_cpus, "depth": of.depth, "path": of.path, "body": of.body}
+    with servers.Server(name, kind, server_cpus, procs=1) as server:
+        servers.check_answer(server, of.path, of.expected(), b"x" * of.body or None)
+        load.checked(server, of.connections, WARM_UP_S, **ask)
+        watch = servers.CpuWatch(server)
+        result = load.checked(server, of.connections, seconds, **ask)
         cpu_s, others = watch.own(), watch.others()
-    trouble = warm_up.trouble() or result.trouble()
-    if trouble:
-        raise servers.Failure(f"{name}, {workload}: {trouble}")
-    return {"cpu_us": cpu_s * 1e6 / result.requests, "rps": result.rps, "p50_us": result.p50_us,
-            "p99_us": result.p99_us, "others": others}
+    figures = {"cpu_us": cpu_s * 1e6 / result.requests, "rps": result.rps,
+               "p50_us": result.p50_us, "p99_us": result.p99_us}
+    return figures | ({} if server_cpus & client_cpus else {"others": others})
 
 
 def can(name, workload):
     """Whether a server does that job."""
-    if WORKLOADS[workload].body and name == "nginx":
-        return servers.nginx_can_echo()
-    return WORKLOADS[workload].limit_can or not name.startswith("limit")
+    of = WORKLOADS[workload]
+    if of.body and name == "nginx":
+        return peers.nginx_can_echo()
+    if name == "h2o":
+        return of.h2o_can
+    return of.limit_can or not name.startswith("limit")
 
 
-def summarize(samples, kinds, workload):
-    """What is printed and kept of each server, by its name."""
-    summary = {}
+def add_limits(samples, kinds):
+    """To the samples of those that have a limit: how many times that it is."""
     for name, of in samples.items():
-        summary[name] = {figure: round(statistics.median(of[figure]), 2) for figure in FIGURES}
-        summary[name] |= {"cpu_us_min": round(min(of["cpu_us"]), 2),
-                          "cpu_us_max": round(max(of["cpu_us"]), 2),
-                          "others": round(max(of["others"]), 2)}
-    for name, row in summary.items():
-        limits = [summary[limit]["cpu_us"] for limit in kinds[name].limit if limit in summary]
-        if limits:
-            row["x_limit"] = round(row["cpu_us"] / min(limits), 2)
-        row["goals"] = {against: [ratio(summary, name, against), most] for (server, against), most
-                        in WORKLOADS[workload].goals.items()
-                        if server == name and (against in summary or "x_limit" in row)}
-    return summary
+        marks = [limit for limit in kinds[name].limit if limit in samples]
+        if marks:
+            best = min(marks, key=lambda mark: statistics.median(samples[mark]["cpu_us"]))
+            of["x_limit"] = results.ratios(samples, name, best, "cpu_us")
 
 
-def ratio(summary, name, against):
-    row = summary[name]
-    return row["x_limit"] if against == "limit" else row["cpu_us"] / summary[against]["cpu_us"]
+def goals(samples, of):
+    """What has come of those whose both servers were there."""
+    found = []
+    for (name, against), most in of.goals.items():
+        if against == "limit":
+            times = samples.get(name, {}).get("x_limit")
+        elif name in samples and against in samples:
+            times = results.ratios(samples, name, against, "cpu_us")
+        else:
+            times = None
+        if times:
+            found.append(results.at_most(name, against, statistics.median(times), most))
+    return found
 
 
-def verdicts(row):
-    return "  ".join(f"{against} {times:.2f} <= {most:.2f} {'met' if times <= most else 'MISSED'}"
-                     for against, (times, most) in row["goals"].items())
+def measure_workload(workload, kinds, args):
+    of = WORKLOADS[workload]
+    able = {name: kind for name, kind in kinds.items() if can(name, workload)}
+    samples = turns.take(able, args.rounds, workload,
+                         lambda name, _turn: measure(name, able[name], of, args.seconds))
+    add_limits(samples, able)
+    options = ["--workload", workload, *(["--servers", ",".join(able)] if args.servers else [])]
+    return Result("http", workload, turns.options(args, *options), args.rounds, FIGURES,
+                  results.summarize(samples), goals(samples, of))
 
 
-def print_table(workload, summary, rounds, seconds):
-    print(f"\n{workload}: median of {rounds} rounds of {seconds} s")
-    print(f"{'':14} {'CPU us/request':>14} {'min - max':>15} {'x limit':>8}"
-          f" {'req/s':>8} {'p50 us':>7} {'p99 us':>7} {'others':>7}  goals")
-    for name, row in summary.items():
-        times = f"{row['x_limit']:.2f}" if "x_limit" in row else ""
-        spread = f"{row['cpu_us_min']:.2f} - {row['cpu_us_max']:.2f}"
-        print(f"{name:14} {row['cpu_us']:14.2f} {spread:>15} {times:>8}"
-              f" {row['rps']:8.0f} {row['p50_us']:7.0f} {row['p99_us']:7.0f} {row['others']:7.0%}"
-              f"  {verdicts(row)}")
-
-
-def parse_args():
-    parser = turns.parser("http", __doc__)
+def parse_args(argv=None):
+    parser = turns.parser("http", __doc__, seconds=3)
     parser.add_argument("--workload", action="append", choices=WORKLOADS,
                         help="may be given several times (default: all)")
     parser.add_argument("--servers", type=turns.names,
                         help=f"separated by commas, of: {', '.join(servers.KINDS)};"
                              f" if asked for also {', '.join(servers.EXTRA_KINDS)}")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
+def run(args):
     servers.raise_file_limit()
-    kinds = servers.find(args.servers, servers.ROUTED_KINDS)
-    where = machine.describe()
-    print(", ".join(f"{name} {value}" for name, value in where.items()))
-    lines = []
+    kinds = servers.find(args.servers, servers.ROUTED_KINDS | servers.EXTRA_KINDS,
+                         servers.ROUTED_KINDS)
+    found = []
     for workload in args.workload or WORKLOADS:
-        able = {name: kind for name, kind in kinds.items() if can(name, workload)}
-        samples = turns.take(
-            able, args.rounds, workload,
-            lambda name, _turn, of=workload: measure(name, kinds[name], of, args.seconds))
-        summary = summarize(samples, kinds, workload)
-        print_table(workload, summary, args.rounds, args.seconds)
-        lines.append(where | {"workload": workload, "rounds": args.rounds,
-                              "seconds": args.seconds, "servers": summary})
-    output.keep(lines, args.json)
+        found.append(measure_workload(workload, kinds, args))
+        output.show(found[-1])
+    return found
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("http", main)
+    turns.main("http", parse_args, run)

@@ -4,107 +4,87 @@
 Requests fall due at random moments, whatever the answers do, and their latency
 counts from then: a server that stands still for a moment is charged for all that
 came meanwhile.  First every server is loaded as far as it goes (wrk, a closed
-loop); then all get the same rate, half of what the slowest of them could.
+loop); then all get the same rate, half of what the slowest of them could; Go and
+Node do not count for that.
 
 They take turns, afresh each time; the same turn has the same random moments.  The
 table has the median turn.  Latencies of a shared machine hang on its worst
-moments: "late us" is by how much the client itself was behind, the worst turn."""
+moments: "late us" is by how much the client itself was behind."""
 
-import json
-import os
-import statistics
-import subprocess
-
-from lib import load, machine, output, servers, turns
+from lib import load, output, results, servers, turns
+from lib.results import Figure, Goal, Result
 
 CONNECTIONS = 64
 PATH = "users/42"
-WARM_UP_S = 1
-PERCENTILES = ("p50_us", "p90_us", "p99_us", "p99_9_us", "max_us")
-FIGURES = (*PERCENTILES, "late_us")
+WARM_UP_S = 0.4
+FIGURES = {
+    "p50_us": Figure("p50 us", "lower"),
+    "p90_us": Figure("p90 us", "lower"),
+    "p99_us": Figure("p99 us", "lower", with_spread=True),
+    "p99_9_us": Figure("p99.9 us", "lower", with_spread=True),
+    "max_us": Figure("max us"),
+    "late_us": Figure("late us"),
+}
 # Where a server of ours has to be no worse than nginx.
 GOALS = ("p99_us", "p99_9_us")
+USUAL = ("gust-uring", "gust-epoll", "nginx", "go")
+SLOW = ("go", "node")
 
 
 def saturation(name, kind, seconds):
     """Requests per second that it can answer."""
-    server_cpu, client_cpu = servers.cpus()
-    with servers.Server(name, kind, {server_cpu}, procs=1) as server:
-        return load.run(server, CONNECTIONS, seconds, {client_cpu}, path=PATH).rps
+    server_cpus, client_cpus = servers.cpus(roams=kind.roams)
+    with servers.Server(name, kind, server_cpus, procs=1) as server:
+        return load.checked(server, CONNECTIONS, seconds, client_cpus, path=PATH).rps
+
+
+def half_rate(kinds, seconds):
+    """Half of what the slowest can, of those that count."""
+    can = {name: saturation(name, kind, seconds) for name, kind in kinds.items()
+           if name not in SLOW or kinds.keys() <= set(SLOW)}
+    print("saturated: " + ", ".join(f"{name} {rps:.0f}/s" for name, rps in can.items()))
+    return int(min(can.values()) / 2)
 
 
 def measure(name, kind, rate, seconds, seed):
     """One turn: the figures by name."""
-    server_cpu, client_cpu = servers.cpus()
-    with servers.Server(name, kind, {server_cpu}, procs=1) as server:
-        command = [servers.program(servers.BUILD / "bench" / "clients" / "open_loop"),
-                   str(server.port), f"/{PATH}", str(CONNECTIONS), str(rate),
-                   str(WARM_UP_S * 1000), str(seconds * 1000), str(seed)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False,
-                              preexec_fn=lambda: os.sched_setaffinity(0, {client_cpu}))
-        server.check_alive()
-    if done.returncode != 0:
-        raise servers.Failure(f"{name}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    server_cpus, client_cpus = servers.cpus(roams=kind.roams)
+    with servers.Server(name, kind, server_cpus, procs=1) as server:
+        found = load.run_client(server, "http", "--rate", rate, "--seed", seed, server.port,
+                                f"/{PATH}", CONNECTIONS, round(WARM_UP_S * 1000),
+                                round(seconds * 1000), *server.pids(), cpus=client_cpus)
+    return {figure: found[figure] for figure in FIGURES}
 
 
-def summarize(samples):
-    summary = {}
-    for name, of in samples.items():
-        summary[name] = {figure: round(statistics.median(of[figure]), 1) for figure in FIGURES}
-        summary[name]["late_us"] = max(of["late_us"])
-        for figure in GOALS:
-            summary[name] |= {f"{figure}_min": min(of[figure]), f"{figure}_max": max(of[figure])}
-    return summary
+def goals(rows):
+    return [Goal(name, f"{figure.removesuffix('_us')} {times:.2f} of nginx", times <= 1)
+            for name in rows if name.startswith("gust") and "nginx" in rows
+            for figure in GOALS
+            for times in [rows[name][figure].median / rows["nginx"][figure].median]]
 
 
-def verdict(summary, name):
-    """"ok" or "short" for each goal; empty where there is none."""
-    if not name.startswith("gust") or "nginx" not in summary:
-        return ""
-    return ", ".join(
-        f"{figure.removesuffix('_us')} {summary[name][figure] / summary['nginx'][figure]:.2f}"
-        f" of nginx {'ok' if summary[name][figure] <= summary['nginx'][figure] else 'short'}"
-        for figure in GOALS)
-
-
-def print_table(summary, rate, rounds, seconds):
-    print(f"\n{rate}/s on {CONNECTIONS} connections: median of {rounds} rounds of {seconds} s")
-    print(f"{'':12}" + "".join(f"{figure.removesuffix('_us') + ' us':>10}" for figure in FIGURES)
-          + f"{'p99 min-max':>16}{'p99.9 min-max':>18}")
-    for name, row in summary.items():
-        print(f"{name:12}" + "".join(f"{row[figure]:10.0f}" for figure in FIGURES)
-              + "".join(f"{row[f'{figure}_min']:>{width}.0f} - {row[f'{figure}_max']:.0f}"
-                        for figure, width in zip(GOALS, (10, 12)))
-              + f"  {verdict(summary, name)}")
-
-
-def parse_args():
+def parse_args(argv=None):
     parser = turns.parser("latency", __doc__, seconds=5)
     parser.add_argument("--servers", type=turns.names,
-                        default=["gust-uring", "gust-epoll", "nginx", "go"],
-                        help="separated by commas (default: gust-uring,gust-epoll,nginx,go)")
-    parser.add_argument("--rate", type=int, help="requests per second (default: half of what the"
-                                                 " slowest but Go can)")
-    return parser.parse_args()
+                        help=f"separated by commas (default: {','.join(USUAL)})")
+    parser.add_argument("--rate", type=turns.count,
+                        help="requests per second (default: half of what the slowest can)")
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
-    kinds = servers.find(args.servers, servers.ROUTED_KINDS)
-    where = machine.describe()
-    print(", ".join(f"{name} {value}" for name, value in where.items()))
-    rate = args.rate
-    if not rate:
-        can = {name: saturation(name, kind, args.seconds) for name, kind in kinds.items()}
-        print("saturated: " + ", ".join(f"{name} {rps:.0f}/s" for name, rps in can.items()))
-        rate = int(min(rps for name, rps in can.items() if name != "go" or len(can) == 1) / 2)
-    summary = summarize(turns.take(kinds, args.rounds, f"{rate}/s", lambda name, turn: measure(
-        name, kinds[name], rate, args.seconds, turn + 1)))
-    print_table(summary, rate, args.rounds, args.seconds)
-    output.keep([where | {"workload": "latency", "rate": rate, "rounds": args.rounds,
-                          "seconds": args.seconds, "servers": summary}], args.json)
+def run(args):
+    servers.raise_file_limit()
+    kinds = servers.find(args.servers, servers.ROUTED_KINDS, USUAL)
+    rate = args.rate or half_rate(kinds, args.seconds)
+    samples = turns.take(kinds, args.rounds, f"{rate}/s", lambda name, turn: measure(
+        name, kinds[name], rate, args.seconds, turn + 1))
+    rows = results.summarize(samples)
+    options = turns.options(args, "--servers", ",".join(kinds), "--rate", str(rate))
+    result = Result("latency", "open-64", options, args.rounds, FIGURES, rows, goals(rows))
+    print(f"{rate}/s on {CONNECTIONS} connections")
+    output.show(result)
+    return [result]
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("latency", main)
+    turns.main("latency", parse_args, run)

@@ -1,12 +1,12 @@
 /* What the runtime's own operations cost: bench/runtime.py compares them with
  * Go's.
  *
- *     runtime [NAME]           all of them without NAME
+ *     runtime [NAME [RUNS]]    all of them without NAME
  *
  * bench/peers/gobench/main.go is the same in Go, loop for loop: whoever changes
  * one changes both.  A run does its operation so often that starting and ending
- * it do not count; the best of five is printed, which is the one that was
- * disturbed least. */
+ * it do not count; the best of RUNS, or five, is printed, which is the one
+ * that was disturbed least. */
 #include <gust/chan.h>
 #include <gust/runtime.h>
 #include <gust/sync.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define RUNS 5
+#define RUNS_MAX 1000
 #define OPS 2000000
 #define SPAWNS 1000000
 #define SELECT_CHANS 4
@@ -329,10 +330,12 @@ static const struct benchmark {
 };
 #define BENCHMARKS (sizeof benchmarks / sizeof *benchmarks)
 
+static long runs = RUNS;
+
 static void measure(const struct benchmark *b)
 {
     int64_t best = INT64_MAX;
-    for (int i = 0; i < RUNS; i++) {
+    for (long i = 0; i < runs; i++) {
         gust_time began = gust_now();
         b->run();
         int64_t took = gust_now() - began;
@@ -367,12 +370,12 @@ static bool is_known(const char *name)
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: runtime [NAME]\nNAME is one of:");
+    fprintf(to, "usage: runtime [NAME [RUNS]]\nNAME is one of:");
     for (size_t i = 0; i < BENCHMARKS; i++)
         fprintf(to, " %s", benchmarks[i].name);
     fprintf(to,
             "\n"
-            "Prints nanoseconds per operation, the best of %d runs.  parked: bytes of resident\n"
+            "Prints nanoseconds per operation, the best of RUNS (%d).  parked: bytes of resident\n"
             "memory, and with page tables, for each of %d parked goroutines, whose stacks\n"
             "have guard pages as always (GUST_STACK_GUARD=none measures without).\n"
             "GUST_MAXPROCS says on how many threads goroutines run.\n",
@@ -386,8 +389,10 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    if (argc > 2 || (name && !is_known(name))) {
-        if (argc == 2)
+    if (argc > 2)
+        runs = strtol(argv[2], NULL, 10);
+    if (argc > 3 || (name && !is_known(name)) || runs < 1 || runs > RUNS_MAX) {
+        if (name && !is_known(name))
             fprintf(stderr, "runtime: no benchmark '%s'\n", name);
         usage(stderr);
         return 2;

@@ -2,12 +2,12 @@
 """gust's scheduler, channels, lock and timers against Go's.
 
 How to read it.  bench/runtime.c and bench/peers/gobench do the same loops.
-Each benchmark runs in a process of its own that prints the best of five runs;
+Each benchmark runs in a process of its own that prints the best of --runs runs;
 gust and Go take turns, and the table shows the median turn with the extremes.
 A process with N Ps has N CPUs.  Figures are nanoseconds per operation, of
 parked_bytes bytes for each of a million goroutines that wait on a channel.
 
-"x Go" is the ratio of the medians: the figure to trust, because what disturbs
+"x Go" is the median of the rounds' ratios: the figure to trust, because what disturbs
 the machine disturbs both.  With two Ps the scatter is much larger than with
 one: whether a second thread wakes up for a microsecond's work is a matter of
 timing, and of who else uses the CPUs.
@@ -16,12 +16,11 @@ gust's stacks have guard pages and lie far apart, Go's are small and close.  Eac
 part of 2 MiB of addresses that is in use costs a page of page tables, hence the
 second figure of parked."""
 
-import argparse
 import os
-import statistics
 import subprocess
 
-from lib import machine, output, servers
+from lib import output, peers, results, servers, turns
+from lib.results import Figure, Goal, Result
 
 # The name that the programs know, and what they print under it.
 BENCHMARKS = {
@@ -51,6 +50,11 @@ LIMITS = {"parked_bytes_with_page_tables": 4600}
 # It takes long and hardly varies.
 ONCE = {"parked"}
 TIMEOUT_S = 300
+FIGURES = {
+    "gust": Figure("gust", "lower", ".1f", with_spread=True),
+    "go": Figure("Go", format=".1f", with_spread=True),
+    "x_go": Figure("x Go", "lower", ".2f"),
+}
 
 
 def goal_of(figure, procs):
@@ -58,11 +62,11 @@ def goal_of(figure, procs):
 
 
 def find_programs():
-    programs = {"gust": servers.program(servers.BUILD / "bench" / "runtime"),
-                "go": servers.build_go("gobench")}
-    if not programs["go"]:
-        print("Go is not installed: gust alone")
-        del programs["go"]
+    programs = {"gust": peers.built(peers.BUILD / "bench" / "runtime")}
+    if peers.find_program("go"):
+        programs["go"] = peers.build_go("gobench")
+    else:
+        print("not installed and left out: go")
     return programs
 
 
@@ -70,14 +74,14 @@ def usable_cpus():
     return sorted(os.sched_getaffinity(0))
 
 
-def run(program, benchmark, procs, netpoll):
+def run_program(program, benchmark, procs, args):
     """One process: its figures by name."""
     cpus = usable_cpus()[:procs]
     env = os.environ | {"GUST_MAXPROCS": str(procs), "GOMAXPROCS": str(procs)}
-    if netpoll:
-        env["GUST_NETPOLL"] = netpoll
+    if args.netpoll:
+        env["GUST_NETPOLL"] = args.netpoll
     try:
-        done = subprocess.run([program, benchmark], env=env, capture_output=True, text=True,
+        done = subprocess.run([program, benchmark, str(args.runs)], env=env, capture_output=True, text=True,
                               check=False, timeout=TIMEOUT_S,
                               preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     except subprocess.TimeoutExpired:
@@ -88,109 +92,77 @@ def run(program, benchmark, procs, netpoll):
     return {figure: float(value) for figure, value in map(str.split, done.stdout.splitlines())}
 
 
-def alternate(programs, benchmark, rounds, procs, netpoll):
-    """The turns of both: {figure: {"gust": [one per round], "go": [...]}}."""
-    samples = {}
-    for turn in range(rounds):
-        for name, program in programs.items():
-            output.progress(f"{benchmark}, {procs} P: round {turn + 1} of {rounds}: {name}")
-            for figure, value in run(program, benchmark, procs, netpoll).items():
-                samples.setdefault(figure, {}).setdefault(name, []).append(value)
-    output.progress("")
-    return samples
+def measure(programs, benchmark, procs, args):
+    """Rows by figure: a benchmark may print several."""
+    rounds = 1 if benchmark in ONCE and not args.only else args.rounds
+    samples = turns.take(programs, rounds, f"{benchmark}, {procs} P", lambda name, _turn:
+                         run_program(programs[name], benchmark, procs, args))
+    rows = {}
+    for figure, ours in samples["gust"].items():
+        of = {name: samples[name][figure] for name in programs if figure in samples[name]}
+        if "go" in of:
+            of["x_go"] = [gust / go for gust, go in zip(ours, of["go"])]
+        rows[figure] = of
+    return results.summarize(rows)
 
 
-def summarize(figure, samples, procs):
-    """What is printed and kept of one figure."""
-    row = {}
-    for name, values in samples.items():
-        row |= {name: round(statistics.median(values), 1), f"{name}_min": min(values),
-                f"{name}_max": max(values)}
-    if "go" in row:
-        row["x_go"] = round(row["gust"] / row["go"], 2)
-        if goal_of(figure, procs):
-            row["goal"] = goal_of(figure, procs)
-    if figure in LIMITS:
-        row["limit"] = LIMITS[figure]
-    return row
+def goals(rows, procs):
+    found = []
+    for figure, row in rows.items():
+        most = goal_of(figure, procs)
+        if most and "x_go" in row:
+            found.append(results.at_most(figure, "Go", row["x_go"].median, most))
+        if figure in LIMITS:
+            found.append(Goal(figure, f"<= {LIMITS[figure]}",
+                              row["gust"].median <= LIMITS[figure]))
+    return found
 
 
-def spread(row, name):
-    if name not in row:
-        return ""
-    return f"{row[name]:.1f} ({row[f'{name}_min']:.1f} - {row[f'{name}_max']:.1f})"
-
-
-def verdict(row):
-    if "goal" in row:
-        return f"<= {row['goal']:.2f} {'ok' if row['x_go'] <= row['goal'] else 'short'}"
-    if "limit" in row:
-        return f"<= {row['limit']} {'ok' if row['gust'] <= row['limit'] else 'short'}"
-    return ""
-
-
-def print_row(figure, row):
-    ratio = f"{row['x_go']:.2f}" if "x_go" in row else ""
-    print(f"{figure:30}{spread(row, 'gust'):>26}{spread(row, 'go'):>26}{ratio:>7}  "
-          f"{verdict(row)}".rstrip(), flush=True)
+def chosen(args):
+    return [name for name in args.only or BENCHMARKS if name not in args.without]
 
 
 def measure_table(programs, procs, args):
-    """Prints the table for so many Ps; returns its rows by figure."""
-    print(f"\n{procs} P, median (min - max) of {args.rounds} rounds")
-    print(f"{'':30}{'gust':>26}{'Go':>26}{'x Go':>7}  goal")
-    table = {}
-    for benchmark in args.only or BENCHMARKS:
-        rounds = 1 if benchmark in ONCE and not args.only else args.rounds
-        samples = alternate(programs, benchmark, rounds, procs, args.netpoll)
-        for figure, values in samples.items():
-            table[figure] = summarize(figure, values, procs)
-            print_row(figure, table[figure])
-    return table
+    rows = {}
+    for benchmark in chosen(args):
+        rows |= measure(programs, benchmark, procs, args)
+    chosen_by = [part for option in ("only", "without") for name in getattr(args, option)
+                 for part in (f"--{option}", name)]
+    netpoll = ["--netpoll", args.netpoll] if args.netpoll else []
+    options = turns.options(args, "--procs", str(procs), *chosen_by, *netpoll,
+                            "--runs", str(args.runs))
+    without = [f"without-{name}" for name in args.without]
+    workload = "-".join([*(args.only or ["all"]), *without, f"{procs}p"])
+    return Result("runtime", workload, options, args.rounds, FIGURES, rows, goals(rows, procs))
 
 
-def procs_default():
-    return [1, 2][:len(usable_cpus())]
-
-
-def procs_list(text):
-    counts = [int(part) for part in text.split(",")]
-    if min(counts) < 1:
-        raise ValueError
-    return counts
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(prog="bench runtime", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, metavar="NAME",
+def parse_args(argv=None):
+    parser = turns.parser("runtime", __doc__)
+    parser.add_argument("--only", action="append", default=[], choices=BENCHMARKS, metavar="NAME",
                         help="may be given several times; of: " + ", ".join(BENCHMARKS) +
                              f" (default: all, {', '.join(ONCE)} in one round)")
-    parser.add_argument("--procs", type=procs_list, default=procs_default(),
+    parser.add_argument("--without", action="append", default=[], choices=BENCHMARKS,
+                        metavar="NAME", help="may be given several times")
+    parser.add_argument("--runs", type=turns.count, default=5,
+                        help="in each turn, of which the best counts (5)")
+    parser.add_argument("--procs", type=turns.counts, default=[1, 2][:len(usable_cpus())],
                         help="numbers of Ps, separated by commas (default: 1,2; 1 on one CPU)")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--netpoll", choices=("uring", "epoll"),
                         help="what gust polls with (default: its own choice)")
-    parser.add_argument("--json", metavar="FILE",
-                        help="append the results to FILE, a line for each number of Ps")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
+def run(args):
     if max(args.procs) > len(usable_cpus()):
         raise servers.Failure(f"{max(args.procs)} Ps need as many CPUs:"
                               f" --procs up to {len(usable_cpus())}")
-    where = machine.describe()
-    print(", ".join(f"{name} {value}" for name, value in where.items()))
     programs = find_programs()
-    results = []
+    found = []
     for procs in args.procs:
-        table = measure_table(programs, procs, args)
-        results.append(where | {"workload": "runtime", "procs": procs, "rounds": args.rounds,
-                                "netpoll": args.netpoll or "auto", "figures": table})
-    output.keep(results, args.json)
+        found.append(measure_table(programs, procs, args))
+        output.show(found[-1])
+    return found
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("runtime", main)
+    turns.main("runtime", parse_args, run)

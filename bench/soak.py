@@ -15,7 +15,7 @@ import statistics
 import threading
 import time
 
-from lib import load, rude, servers
+from lib import load, rude, servers, turns
 
 CONNECTIONS = 256
 RUDE = 16
@@ -131,4 +131,4 @@ def main():
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("soak", main)
+    turns.end_with("soak", main)

@@ -8,11 +8,9 @@ others it stalls for longer than the proxy waits, ends early, or resets.  Of wha
 whole the checksum is compared; what was not sent whole has to be an error.  In the end the
 proxy must have no more descriptors than before, and end in good order."""
 
-import sys
+# First: it lets Python's own http come before bench/http.py.
+from lib import peers, servers, turns
 
-sys.path.append(sys.path.pop(0))  # Python's own http comes before bench/http.py
-
-# pylint: disable=wrong-import-position
 import argparse
 import hashlib
 import http.client
@@ -23,8 +21,6 @@ import socket
 import struct
 import threading
 import time
-
-from lib import servers
 
 SIZE = 32 << 20
 PIECE = 256 << 10
@@ -155,9 +151,9 @@ def run_clients(port, bodies, streams, at_once):
 
 
 def proxy_kind(poller, origin_port):
-    def command(port, _directory):
-        return [servers.program(servers.BUILD / "examples" / "http_proxy"),
-                "--listen", f"127.0.0.1:{port}", "--upstream", f"http://127.0.0.1:{origin_port}",
+    def command(setup):
+        return [peers.built(peers.BUILD / "examples" / "http_proxy"),
+                "--listen", setup.address, "--upstream", f"http://127.0.0.1:{origin_port}",
                 "--upstream-timeout", str(UPSTREAM_TIMEOUT_S)]
     return servers.Kind(command, {"GUST_NETPOLL": poller}, probe=lambda _s: True)
 
@@ -205,4 +201,4 @@ def main():
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("streams", main)
+    turns.end_with("streams", main)

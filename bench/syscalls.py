@@ -17,7 +17,6 @@ With SQPOLL the calls that remain are sleeps, of a server that had nothing to do
 50 us.  How often that is depends on the client: --depth has it ask for more at a time,
 so that it is the server that cannot keep up."""
 
-import argparse
 import os
 import re
 import shutil
@@ -25,10 +24,17 @@ import signal
 import subprocess
 import tempfile
 
-from lib import load, servers
+from lib import load, output, results, servers, turns
+from lib.results import Figure, Result
 
 MODES = ("uring", "sqpoll", "epoll")
-WARM_UP_S = 1
+WARM_UP_S = 0.4
+FIGURES = {
+    "serving": Figure("serving", "lower", ".4f", with_spread=True),
+    "sysmon": Figure("sysmon", format=".4f"),
+    "cpu_us": Figure("CPU us", format=".1f"),
+    "rps": Figure("req/s"),
+}
 PERF = ("perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "--per-thread")
 
 
@@ -61,48 +67,51 @@ def count_by_strace(server, run):
     return result, counts
 
 
-def measure(mode, args, count):
-    server_cpu, client_cpu = servers.cpus()
-    cpus = {server_cpu, client_cpu} if mode == "sqpoll" else {server_cpu}
-    kind = servers.Kind(servers.gust, {"GUST_NETPOLL": mode})
-    with servers.Server(f"gust-{mode}", kind, cpus, procs=1) as server:
-        load.run(server, args.connections, WARM_UP_S, {client_cpu}, depth=args.depth)
+def measure(name, kind, args, count):
+    """One turn: the figures by name."""
+    server_cpus, client_cpus = servers.cpus(roams=kind.roams)
+    with servers.Server(name, kind, server_cpus, procs=1) as server:
+        load.checked(server, args.connections, WARM_UP_S, client_cpus, depth=args.depth)
         cpu_s = server.cpu_s()
-        result, counts = count(server, lambda prefix: load.run(
-            server, args.connections, args.seconds, {client_cpu}, depth=args.depth,
-            prefix=prefix))
+        result, counts = count(server, lambda prefix: load.checked(
+            server, args.connections, args.seconds, client_cpus, depth=args.depth, prefix=prefix))
         cpu_s = server.cpu_s() - cpu_s
         sysmon = counts.pop(server.process.pid, 0)
-    if result.trouble():
-        raise servers.Failure(f"{mode}: {result.trouble()}")
-    each = sum(counts.values()) / result.requests
-    print(f"{mode:7} {result.requests:9} {each:10.4f} {sysmon / result.requests:10.4f}"
-          f" {cpu_s * 1e6 / result.requests:8.1f} {result.rps:10.0f}", flush=True)
-    return each
+    return {"serving": sum(counts.values()) / result.requests,
+            "sysmon": sysmon / result.requests,
+            "cpu_us": cpu_s * 1e6 / result.requests, "rps": result.rps}
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="bench syscalls", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=5, help="of load, for each poller")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--depth", type=int, default=1, help="requests under way on each")
-    parser.add_argument("--modes", type=lambda text: text.split(","), default=MODES)
-    args = parser.parse_args()
+def find_counter():
     if perf_works():
-        count = count_by_perf
-    elif shutil.which("strace"):
-        count = count_by_strace
-    else:
-        raise servers.Failure("needs perf or strace")
+        return count_by_perf
+    if shutil.which("strace"):
+        return count_by_strace
+    raise servers.Absent("needs perf or strace")
+
+
+def parse_args(argv=None):
+    parser = turns.parser("syscalls", __doc__, seconds=5, rounds=1)
+    parser.add_argument("--connections", type=turns.count, default=64)
+    parser.add_argument("--depth", type=turns.count, default=1, help="requests under way on each")
+    parser.add_argument("--modes", type=turns.names, default=MODES)
+    return parser.parse_args(argv)
+
+
+def run(args):
+    count = find_counter()
     print(f"{args.connections} connections, {args.depth} requests at a time on each;"
-          f" system calls counted by {count.__name__.removeprefix('count_by_')}")
-    print(f"{'':7} {'':9} {'calls per request':^21}")
-    print(f"{'':7} {'requests':>9} {'serving':>10} {'sysmon':>10} {'CPU us':>8} {'req/s':>10}")
-    for mode in args.modes:
-        measure(mode, args, count)
-    return 0
+          f" system calls for each request, counted by {count.__name__.removeprefix('count_by_')}")
+    kinds = servers.find([f"gust-{mode}" for mode in args.modes], servers.KINDS)
+    samples = turns.take(kinds, args.rounds, "system calls",
+                         lambda name, _turn: measure(name, kinds[name], args, count))
+    options = turns.options(args, "--connections", str(args.connections),
+                            "--depth", str(args.depth), "--modes", ",".join(args.modes))
+    result = Result("syscalls", f"get-{args.connections}-{args.depth}", options, args.rounds,
+                    FIGURES, results.summarize(samples))
+    output.show(result)
+    return [result]
 
 
 if __name__ == "__main__":
-    servers.run_benchmark("syscalls", main)
+    turns.main("syscalls", parse_args, run)

@@ -1,11 +1,15 @@
 """Where and of what a result was measured."""
 
 import datetime
+import json
 import os
 import re
 import subprocess
 
-from .servers import BUILD, ROOT
+from .peers import BUILD, ROOT
+
+# A file whose flags are those of the whole library.
+A_SOURCE = "http/server.c"
 
 
 def first_line(*command):
@@ -30,6 +34,18 @@ def cpu():
     return f"{os.cpu_count()} x {match[1] if match else os.uname().machine}"
 
 
+def flags():
+    """Of the compiler: what changes the code, not what warns or where files are."""
+    try:
+        commands = json.loads((BUILD / "compile_commands.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    for entry in commands:
+        if entry["file"].endswith("/" + A_SOURCE):
+            return " ".join(re.findall(r"(?<= )-(?:O|f|m|std=)[^\s/]+(?= )", entry["command"]))
+    return ""
+
+
 def describe():
     compiler = find_in(BUILD / "CMakeCache.txt", r"^CMAKE_C_COMPILER:\w+=(.*)$") or "cc"
     return {
@@ -38,4 +54,5 @@ def describe():
         "cpu": cpu(),
         "kernel": os.uname().release,
         "compiler": first_line(compiler, "--version") or "unknown",
+        "flags": flags() or "unknown",
     }

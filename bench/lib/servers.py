@@ -1,170 +1,34 @@
 """The servers that are measured: how each is started alone, watched and ended."""
 
 import contextlib
-import functools
+import dataclasses
 import os
 import pathlib
 import resource
-import shutil
 import signal
 import socket
+import ssl
 import subprocess
-import sys
 import tempfile
 import time
+import typing
+import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("GUST_BUILD", ROOT / "build" / "release"))
+from . import peers
+from .errors import Absent, Failure  # for those who import this module
+
 START_S = 10
 STOP_S = 15
 
-NGINX_CONF = """
-{modules}
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile {files};
-pid nginx.pid;
-error_log stderr;
-events {{ worker_connections {connections}; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush off; # on, large files cost three times as much over loopback
-    keepalive_requests 1000000000;
-    keepalive_timeout 3600;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    {http}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096{tls};
-        default_type text/plain;
-        {locations}
-    }}
-}}
-"""
-NGINX_LOCATIONS = """
-        location / { return 200 "Hello, World!"; }
-        location /files/ { root .; }"""
 
-
-NGINX_TLS = """ ssl;
-        ssl_protocols TLSv1.2 TLSv1.3;
-        ssl_certificate {chain};
-        ssl_certificate_key {key}"""
-
-
-# Answers with the request's body, all of which it holds in memory first; Debian's package
-# libnginx-mod-http-echo.
-NGINX_ECHO_MODULE = pathlib.Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
-NGINX_ECHO = """
-        location = /echo {
-            client_body_buffer_size 128k;
-            client_body_in_single_buffer on;
-            echo_read_request_body;
-            echo_request_body;
-        }"""
-
-# How many paths a server tells apart, beside those that are asked for.
-OTHER_ROUTES = 44
-# What lies below files/, by name: bytes.
-FILES = {"1k": 1 << 10, "100k": 100 << 10, "10m": 10 << 20}
-
-
-class Failure(Exception):
-    """What ends a benchmark with a message and status 1."""
-
-
-# --- The commands -------------------------------------------------------------
-# Each gets the port and a directory of its own, and returns its argument vector,
-# or None if it is not installed.
-
-
-def program(path):
-    if not path.exists():
-        raise Failure(f"{path} is missing: build the release preset")
-    return str(path)
-
-
-def gust(port, _directory, cert=None):
-    # As with nginx below, idle connections outlast the benchmark.
-    tls = ["--tls-cert", str(cert.chain), "--tls-key", str(cert.key)] if cert else []
-    return [program(BUILD / "examples" / "http_echo"), "--listen", f"127.0.0.1:{port}",
-            "--idle-timeout", "3600", *tls]
-
-
-def make_files(directory):
-    """A folder "files" in the directory; returns its path."""
-    folder = directory / "files"
-    directory.chmod(0o755)  # nginx reads as another user
-    folder.mkdir(exist_ok=True)
-    for name, size in FILES.items():
-        (folder / name).write_bytes(os.urandom(size))
-    return folder
-
-
-def gust_routes(port, directory):
-    """The same work behind a router of 50 routes, and more."""
-    return [program(BUILD / "bench" / "http"), f"127.0.0.1:{port}", str(make_files(directory))]
-
-
-def limit(mode):
-    return lambda port, _directory: [program(BUILD / "bench" / "limit"), mode, str(port)]
-
-
-def nginx_can_echo():
-    return NGINX_ECHO_MODULE.exists()
-
-
-def nginx_path():
-    """None if it is not installed."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-
-
-def nginx_command(port, directory, locations, http="", modules="", tls=""):
-    """With so much more in its configuration; None if it is not installed."""
-    path = nginx_path()
-    if not path:
-        return None
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    conf = NGINX_CONF.format(port=port, files=files, connections=files - 100, tls=tls, http=http,
-                             modules=modules, locations=locations)
-    (directory / "nginx.conf").write_text(conf)
-    return [path, "-e", "stderr", "-p", str(directory), "-c", "nginx.conf"]
-
-
-def nginx(port, directory, cert=None):
-    tls = NGINX_TLS.format(chain=cert.chain, key=cert.key) if cert else ""
-    modules = f"load_module {NGINX_ECHO_MODULE};" if nginx_can_echo() else ""
-    locations = [NGINX_LOCATIONS, NGINX_ECHO if nginx_can_echo() else ""]
-    locations += [f"location /api/{i}/ {{ return 200 \"other\"; }}" for i in range(OTHER_ROUTES)]
-    make_files(directory)
-    return nginx_command(port, directory, "\n".join(locations), modules=modules, tls=tls)
-
-
-@functools.cache
-def build_go(peer):
-    """The program of bench/peers/PEER, built; None if Go is not installed."""
-    if not shutil.which("go"):
-        return None
-    binary = BUILD / "bench" / peer
-    subprocess.run(["go", "build", "-buildvcs=false", "-o", str(binary), "."],
-                   cwd=ROOT / "bench" / "peers" / peer, check=True)
-    return str(binary)
-
-
-def go(port, directory):
-    binary = build_go("gohttp")
-    return [binary, f"127.0.0.1:{port}", str(make_files(directory))] if binary else None
+# --- Questions to a server ------------------------------------------------------------
 
 
 def get(s, path="/"):
     """One request on an open connection; false if the answer is not a 200."""
     s.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
     answer = b""
-    while not answer.endswith(b"Hello, World!"):
+    while not answer.endswith(peers.HELLO):
         piece = s.recv(4096)
         if not piece:
             return False
@@ -176,50 +40,105 @@ def get_user(s):
     return get(s, "/users/42")
 
 
-class Kind:
-    """A server by name.  `limit` names the servers that set the mark for it; `probe`
-    says of an open connection whether the server at its end answers well."""
+def insecure():
+    """Our certificate is made for the occasion."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
-    def __init__(self, command, env=None, limit=(), probe=get, scheme="http"):
-        self.command = command
-        self.scheme = scheme
-        self.env = env or {}
-        self.limit = limit
-        self.probe = probe
+
+def get_tls(s):
+    with insecure().wrap_socket(s) as tls:
+        return get(tls)
+
+
+def check_answer(server, path, expected, body=None):
+    """Fails unless the answer to a GET, or a POST of the body, is a 200 with those bytes."""
+    url = urllib.request.Request(server.url + path, data=body)
+    context = insecure() if server.url.startswith("https") else None
+    try:
+        with urllib.request.urlopen(url, timeout=START_S, context=context) as answer:
+            good = answer.status == 200 and answer.read() == expected
+    except OSError as error:
+        raise Failure(f"{server.name}: /{path}: {error}") from None
+    if not good:
+        raise Failure(f"{server.name}: the answer to /{path} is wrong")
+
+
+# --- Kinds of servers --------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A server by name.  `needs` is the program without which it cannot run; `limit` names the
+    servers that set the mark for it; `probe` says of an open connection whether the server at
+    its end answers well; `cert` and `origin` go into its Setup.  A roaming one has a thread of
+    the kernel that takes a CPU of its own."""
+
+    command: typing.Callable
+    env: dict = dataclasses.field(default_factory=dict)
+    limit: tuple = ()
+    probe: typing.Callable = get
+    needs: str = ""
+    cert: peers.Certificate = None
+    origin: int = 0
+    roams: bool = False
+    single: bool = False  # has one thread, whatever it is told
+
+    @property
+    def scheme(self):
+        return "https" if self.cert else "http"
 
 
 RING_LIMITS = ("limit-coop", "limit-coop-ms")
 EPOLL_LIMIT = ("limit-epoll",)
-KINDS = {
-    "limit-coop": Kind(limit("coop")),
-    "limit-coop-ms": Kind(limit("coop-ms")),
-    "limit-epoll": Kind(limit("epoll")),
-    "gust-uring": Kind(gust, {"GUST_NETPOLL": "uring"}, RING_LIMITS),
-    "gust-epoll": Kind(gust, {"GUST_NETPOLL": "epoll"}, EPOLL_LIMIT),
-    "nginx": Kind(nginx, None, EPOLL_LIMIT),
-    "go": Kind(go, None, EPOLL_LIMIT),
+POLLERS = ("uring", "epoll", "sqpoll")
+
+
+def gusts(command, **more):
+    """Ours with each poller."""
+    return {f"gust-{poller}": Kind(command, {"GUST_NETPOLL": poller},
+                                   EPOLL_LIMIT if poller == "epoll" else RING_LIMITS,
+                                   roams=poller == "sqpoll", **more)
+            for poller in POLLERS}
+
+
+def limits(*modes):
+    return {f"limit-{mode}": Kind(peers.limit(mode), single=True) for mode in modes}
+
+
+OTHERS = {
+    "nginx": Kind(peers.nginx, limit=EPOLL_LIMIT, needs="nginx"),
+    "h2o": Kind(peers.h2o, limit=EPOLL_LIMIT, needs="h2o"),
+    "go": Kind(peers.go, limit=EPOLL_LIMIT, needs="go"),
+    "node": Kind(peers.node, {"NODE_ENV": "production"}, EPOLL_LIMIT, needs="node"),
 }
+KINDS = limits("coop", "coop-ms", "epoll") | gusts(peers.gust) | OTHERS
 # As those, but gust with a router and all that bench/http.c serves.
-ROUTED_KINDS = KINDS | {
-    "gust-uring": Kind(gust_routes, {"GUST_NETPOLL": "uring"}, RING_LIMITS, get_user),
-    "gust-epoll": Kind(gust_routes, {"GUST_NETPOLL": "epoll"}, EPOLL_LIMIT, get_user),
-}
-# Known, but measured only when asked for.
-EXTRA_KINDS = {f"limit-{mode}": Kind(limit(mode))
-               for mode in ("plain", "defer", "plain-ms", "defer-ms", "sqpoll")}
+ROUTED_KINDS = KINDS | gusts(peers.gust_routes, probe=get_user)
+# Other ways to use a ring.
+EXTRA_KINDS = limits("plain", "defer", "plain-ms", "defer-ms", "sqpoll")
 
 
-def find(names, kinds=None):
-    """The named ones of the kinds (default: KINDS) and of EXTRA_KINDS, or all of the former;
-    those that are not installed are left out."""
-    kinds = kinds or KINDS
-    known = kinds | EXTRA_KINDS
-    unknown = set(names or ()) - known.keys()
+def with_tls(kinds):
+    """Those with a certificate; none of them has a limit."""
+    return {name: dataclasses.replace(kind, cert=peers.certificate(), limit=(), probe=get_tls)
+            for name, kind in kinds.items()}
+
+
+def find(names, kinds, usual=None):
+    """The named ones of the kinds, or the usual ones (default: all); those that are not
+    installed are left out, and a line says so."""
+    unknown = set(names or ()) - kinds.keys()
     if unknown:
-        raise Failure(f"no server {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
-    with tempfile.TemporaryDirectory() as directory:
-        return {name: known[name] for name in names or kinds
-                if known[name].command(1, pathlib.Path(directory))}
+        raise Failure(f"no server {', '.join(sorted(unknown))}; there are: {', '.join(kinds)}")
+    found = {name: kinds[name] for name in names or usual or kinds}
+    absent = [name for name, kind in found.items()
+              if kind.needs and not peers.find_program(kind.needs)]
+    if absent:
+        print(f"not installed and left out: {', '.join(absent)}")
+    return {name: kind for name, kind in found.items() if name not in absent}
 
 
 # --- One running server ---------------------------------------------------------
@@ -241,7 +160,7 @@ class Server:
         self.name = name
         self.kind = kind
         self.cpus = cpus
-        self.procs = str(procs)
+        self.procs = procs
         # Once it has ended: its exit status, and the end of what it wrote to stderr.
         self.status, self.said = None, None
 
@@ -250,11 +169,13 @@ class Server:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gust-bench-"))
             self.stderr = stack.enter_context(tempfile.TemporaryFile())
             self.port = free_port()
+            setup = peers.Setup(self.port, pathlib.Path(directory), self.procs, self.kind.cert,
+                                self.kind.origin)
+            procs = str(self.procs)
             self.url = f"{self.kind.scheme}://127.0.0.1:{self.port}/"
             self.process = subprocess.Popen(
-                self.kind.command(self.port, pathlib.Path(directory)),
-                env=os.environ | {"GUST_MAXPROCS": self.procs, "GOMAXPROCS": self.procs}
-                | self.kind.env,
+                self.kind.command(setup),
+                env=os.environ | {"GUST_MAXPROCS": procs, "GOMAXPROCS": procs} | self.kind.env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr,
                 preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
             stack.callback(self._stop)
@@ -338,38 +259,42 @@ class Server:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
 
-def cpus():
-    """The server's CPU and the client's."""
+def cpus(procs=1, roams=False):
+    """The CPUs of a server and of its client: apart, if there are so many."""
     usable = sorted(os.sched_getaffinity(0))
-    return usable[0], usable[1 % len(usable)]
+    if procs > len(usable):
+        raise Failure(f"{procs} Ps need as many CPUs; there are {len(usable)}")
+    servers = usable[:procs + roams]
+    return set(servers), {usable[-1] if servers == usable else usable[len(servers)]}
 
 
-def cpu_busy_s(cpu):
-    """For how long a CPU has worked, for whomever, in ticks of 10 ms."""
+def cpu_busy_s(cpus_read):
+    """For how long these CPUs have worked, for whomever, in ticks of 10 ms."""
+    total = 0
     for line in pathlib.Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
-        if name == f"cpu{cpu}":
+        if name[:3] == "cpu" and name[3:] and int(name[3:]) in cpus_read:
             user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
-            return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-    raise Failure(f"/proc/stat knows no CPU {cpu}")
+            total += user + nice + system + irq + softirq + steal
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 class CpuWatch:
-    """What a server's CPU does from now on."""
+    """What a server's CPUs do from now on."""
 
-    def __init__(self, server, cpu):
-        self.server, self.cpu = server, cpu
+    def __init__(self, server):
+        self.server = server
         self.began_s, self.busy_s, self.own_s = self._read()
 
     def _read(self):
-        return time.monotonic(), cpu_busy_s(self.cpu), self.server.cpu_s()
+        return time.monotonic(), cpu_busy_s(self.server.cpus), self.server.cpu_s()
 
     def own(self):
         """The CPU time of the server since then."""
         return self.server.cpu_s() - self.own_s
 
     def others(self):
-        """The share of the time in which somebody else had the CPU."""
+        """The share of the time in which somebody else had the CPUs."""
         now_s, busy_s, own_s = self._read()
         others_s = busy_s - self.busy_s - (own_s - self.own_s)
         return max(0, others_s) / (now_s - self.began_s)
@@ -384,14 +309,3 @@ def raise_file_limit(needed=0):
             return needed
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
-
-
-def run_benchmark(name, main):
-    """Ends with main's status or failure; on SIGTERM as on Ctrl-C, after the servers."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"bench {name}: {failure}")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -1,5 +1,5 @@
 // The peer of bench/runtime.c on Go's runtime, loop for loop: whoever changes
-// one changes both.  Usage: gobench [NAME]; prints "name value" lines.
+// one changes both.  Usage: gobench [NAME [RUNS]]; prints "name value" lines.
 package main
 
 import (
@@ -10,9 +10,11 @@ import (
 	"time"
 )
 
+var runs = 5
+
 func report(name string, n int, f func()) {
 	best := time.Duration(1 << 62)
-	for i := 0; i < 5; i++ {
+	for i := 0; i < runs; i++ {
 		t := time.Now()
 		f()
 		if d := time.Since(t); d < best {
@@ -42,6 +44,9 @@ func main() {
 	only := ""
 	if len(os.Args) > 1 {
 		only = os.Args[1]
+	}
+	if len(os.Args) > 2 {
+		fmt.Sscan(os.Args[2], &runs)
 	}
 	want := func(s string) bool { return only == "" || only == s }
 	const N = 2000000

@@ -1,6 +1,11 @@
 // The peer of examples/http_echo and bench/http on Go's net/http: GET / and /users/... answer
-// 13 bytes, POST /echo answers the request's body, and below /files/ lies a directory.
-// Usage: gohttp ADDRESS:PORT DIRECTORY
+// 13 bytes, POST /echo answers the request's body, /block blocks for 50 ms in a system call that
+// Go's runtime is told of as of any other, and below /files/ lies a directory.
+// Usage: gohttp ADDRESS:PORT DIRECTORY [CHAIN KEY]
+//
+// net/http's server needs no tuning by its documentation: a goroutine for each connection,
+// GOMAXPROCS threads that run them (pkg.go.dev/runtime), and the collector's defaults, which
+// tip.golang.org/doc/gc-guide advises to keep unless memory is known to be free.
 package main
 
 import (
@@ -9,6 +14,8 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"syscall"
+	"time"
 )
 
 func hello(w http.ResponseWriter, _ *http.Request) {
@@ -27,6 +34,12 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
+func block(w http.ResponseWriter, r *http.Request) {
+	pause := syscall.NsecToTimespec(int64(50 * time.Millisecond))
+	syscall.Nanosleep(&pause, nil)
+	hello(w, r)
+}
+
 const otherRoutes = 44
 
 func main() {
@@ -37,5 +50,9 @@ func main() {
 	}
 	http.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(os.Args[2]))))
 	http.HandleFunc("/echo", echo)
+	http.HandleFunc("/block", block)
+	if len(os.Args) > 3 {
+		log.Fatal(http.ListenAndServeTLS(os.Args[1], os.Args[3], os.Args[4], nil))
+	}
 	log.Fatal(http.ListenAndServe(os.Args[1], nil))
 }
