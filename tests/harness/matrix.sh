@@ -66,6 +66,7 @@ declare -A rows_of=(
     [proxy_memory.py]=" dev-uring-2 dev-uring-8 dev-epoll-2 " # sanitizers keep what is freed
     [load.py]=" dev-uring-2 dev-epoll-2 asan-uring-2 tsan-uring-2 "
     [fuzz.py]=" dev-epoll-2 "
+    [bench.py]=" dev-epoll-2 "
 )
 # They ask for io_uring whatever the environment says, and so would be killed.
 asks_for_ring='core/test_(uring_limits|sqpoll|netpoll_choice)$'
