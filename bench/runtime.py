@@ -81,8 +81,8 @@ def run_program(program, benchmark, procs, args):
     if args.netpoll:
         env["GUST_NETPOLL"] = args.netpoll
     try:
-        done = subprocess.run([program, benchmark, str(args.runs)], env=env, capture_output=True, text=True,
-                              check=False, timeout=TIMEOUT_S,
+        done = subprocess.run([program, benchmark, str(args.runs)], env=env, capture_output=True,
+                              text=True, check=False, timeout=TIMEOUT_S,
                               preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     except subprocess.TimeoutExpired:
         raise servers.Failure(f"{program} {benchmark}: not done after {TIMEOUT_S} s") from None

@@ -58,8 +58,9 @@ def run_all(parts, quick, limit_s=LIMIT_S, run_one=run_part):
     began, chapters = time.monotonic(), []
     for part in parts:
         left_s = limit_s - (time.monotonic() - began)
-        print(f"\n=== {part.title}: about {part.seconds(quick):.0f} s of {left_s:.0f} s", flush=True)
-        if part.seconds(quick) > left_s:
+        about_s = part.seconds(quick)
+        print(f"\n=== {part.title}: about {about_s:.0f} s of {left_s:.0f} s", flush=True)
+        if about_s > left_s:
             chapters.append(report.Chapter(part.title, part.text, problems=["no time was left"],
                                            failed=True))
         else:

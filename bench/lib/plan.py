@@ -110,7 +110,7 @@ def memory(path, results):
 
 # --- The plan -----------------------------------------------------------------------
 
-HTTP_ALL = "limit-coop,limit-coop-ms,limit-epoll,gust-uring,gust-epoll,gust-sqpoll,nginx,h2o,go,node"
+HTTP_ALL = f"limit-coop,limit-coop-ms,limit-epoll,{GUSTS},gust-sqpoll,nginx,h2o,go,node"
 HTTP_POST = f"{GUSTS},nginx,go,node"
 HTTP_FILES = f"{GUSTS},nginx,h2o,go,node"
 TLS_ALL = f"nginx,{GUSTS},h2o,go,node"

@@ -244,7 +244,8 @@ CHECKS = (rounds_become_median_and_extremes, ratios_are_of_the_same_round,
           limit_is_the_better_of_two, worse_means_by_more_than_both_spreads,
           kept_results_are_found_again, a_broken_line_is_named,
           worse_is_found_by_server_and_figure, what_is_not_installed_is_left_out,
-          a_step_that_fails_does_not_end_its_part, unknown_servers_are_refused, a_part_that_no_longer_fits_is_left_out,
+          a_step_that_fails_does_not_end_its_part, unknown_servers_are_refused,
+          a_part_that_no_longer_fits_is_left_out,
           the_plan_fits_into_its_time, every_step_is_a_command, every_benchmark_has_help,
           tables_mark_what_is_worse, page_has_commands_marks_and_problems,
           plots_are_well_formed, the_results_that_are_kept_are_readable)
@@ -254,8 +255,8 @@ def use_a_python_with_matplotlib():
     """Debian's is for Debian's Python, which need not be the first in PATH."""
     python = "/usr/bin/python3"
     if not plots.available() and sys.executable != python and os.path.exists(python):
-        probe = subprocess.run([python, "-c", "import matplotlib"], capture_output=True, check=False)
-        if probe.returncode == 0:
+        probe = [python, "-c", "import matplotlib"]
+        if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
             os.execv(python, [python, *sys.argv])
 
 
