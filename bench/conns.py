@@ -47,11 +47,11 @@ FIGURES = {
     "cpu_us": Figure("CPU us", "lower", ".1f"),
     "could": Figure("could"),
     "p50_alone": Figure("p50 us alone"),
-    "p99_alone": Figure("p99"),
-    "rps_alone": Figure("req/s"),
+    "p99_alone": Figure("p99 us alone"),
+    "rps_alone": Figure("req/s alone"),
     "p50_among": Figure("p50 us among"),
-    "p99_among": Figure("p99"),
-    "rps_among": Figure("req/s"),
+    "p99_among": Figure("p99 us among"),
+    "rps_among": Figure("req/s among"),
     "x_p99": Figure("x p99", format=".2f"),
 }
 

@@ -17,7 +17,8 @@ machine's own.
 
 "percent" has an open loop, whose client has a CPU of its own and counts latency from when
 a request falls due.  It compares with Go, whose handler makes the same system call, and
-Node, where nothing else runs meanwhile.  nginx and h2o have no handlers of one's own that could block."""
+Node, where nothing else runs meanwhile.  nginx and h2o have no handlers of one's own that
+could block."""
 
 import os
 import socket

@@ -7,7 +7,7 @@ connections opened included, after a warm-up: by perf's raw_syscalls tracepoint,
 costs next to nothing, or by strace, which slows the server down and so changes what it
 counts.
 
-"serving" are the calls of the threads that run goroutines, "sysmon" those of the
+"calls/request" are those of the threads that run goroutines, "of sysmon" those of the
 runtime's watchdog, which come by the clock and not by request.  With SQPOLL a thread
 of the kernel makes the requests of the ring: that is a CPU of its own, so the server
 may use both CPUs, and wrk shares one of them.  "CPU us" is the
@@ -30,8 +30,8 @@ from lib.results import Figure, Result
 MODES = ("uring", "sqpoll", "epoll")
 WARM_UP_S = 0.4
 FIGURES = {
-    "serving": Figure("serving", "lower", ".4f", with_spread=True),
-    "sysmon": Figure("sysmon", format=".4f"),
+    "serving": Figure("calls/request", "lower", ".4f", with_spread=True),
+    "sysmon": Figure("of sysmon", format=".4f"),
     "cpu_us": Figure("CPU us", format=".1f"),
     "rps": Figure("req/s"),
 }

@@ -59,7 +59,7 @@ typedef struct message {
 static message request, slow_request;
 static unsigned slow_one_in; /* 0: none */
 static unsigned requests_sent;
-static double rate; /* 0: a closed loop */
+static double rate;       /* 0: a closed loop */
 static size_t answer_len; /* head and body, from the first answer on */
 
 /* The one that has been idle for longest is the next; a ring. */

@@ -26,6 +26,10 @@ COLORS = {
 }
 OTHER_COLOR = "#8b949e"
 MARKERS = "osD^v<>P"
+# A bar that is so many times as long as the next one is cut.
+CUT = 2.5
+# How much longer an axis is than its longest bar: a number stands there.
+ROOM = 1.14
 PANEL_WIDTH, BAR_HEIGHT, PANEL_ROOM = 7.2, 0.27, 0.75
 LINES_SIZE = (7.2, 3.8)
 SETTINGS = {
@@ -76,6 +80,23 @@ def _error(value):
     return value.median - value.least, value.most - value.median
 
 
+def room(values, reference):
+    """How long the axis is.  A bar that is far longer than all others would leave nothing to
+    see of them: it is cut."""
+    mosts = sorted((value.most for value in values), reverse=True)
+    while len(mosts) > 2 and mosts[0] > CUT * mosts[1]:
+        mosts.pop(0)
+    return max(mosts[0], reference or 0) * ROOM or 1
+
+
+def _label_bar(axes, i, value, number, end):
+    """The median, to the right of the bar or, if that is cut, inside it."""
+    cut = value.most > end
+    axes.annotate(format(value.median, number) + " →" * cut, (end if cut else value.most, i),
+                  (-4 if cut else 5, 0), textcoords="offset points", va="center", fontsize=8,
+                  ha="right" if cut else "left", color="white" if cut else INK)
+
+
 def _panel(axes, title, label, number, values, reference):
     names = list(values)
     medians = [value.median for value in values.values()]
@@ -86,11 +107,10 @@ def _panel(axes, title, label, number, values, reference):
     axes.invert_yaxis()
     axes.set_title(title)
     axes.set_xlabel(label)
-    most = max([value.most for value in values.values()] + [reference or 0])
-    axes.set_xlim(0, most * 1.14 or 1)
+    end = room(values.values(), reference)
+    axes.set_xlim(0, end)
     for i, value in enumerate(values.values()):
-        axes.annotate(format(value.median, number), (value.most, i), (5, 0), va="center",
-                      textcoords="offset points", fontsize=8)
+        _label_bar(axes, i, value, number, end)
     if reference is not None:
         axes.axvline(reference, color=INK, linewidth=1, linestyle="--")
 

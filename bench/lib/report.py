@@ -122,17 +122,17 @@ def page(run):
     problems = "".join(f"- {problem}\n" for problem in run.problems)
     return "\n".join([
         "# Benchmarks\n",
-        "`./dev bench` has written this page; do not edit it.  How to read the numbers, and what"
+        "`./dev bench` has written this page; do not edit it. How to read the numbers, and what"
         " they do not say: [bench/README.md](../bench/README.md).\n",
         _markdown(where, texts=2) + "\n",
-        f"All of it took {run.seconds / 60:.0f} minutes.  Each figure is the median of its rounds,"
+        f"All of it took {run.seconds / 60:.0f} minutes. Each figure is the median of its rounds,"
         " in which the servers took turns; below each heading is the command that measures the"
         " same again.\n",
         "## Summary\n",
         "The main figure of each benchmark; `!` marks what is worse than it last was.\n",
         _markdown(summary(run), texts=2) + "\n",
         _marks(run), *([f"Not complete:\n\n{problems}"] if problems else []),
-        *(_chapter(run, chapter) for chapter in run.chapters)]).replace(".  ", ". ")
+        *(_chapter(run, chapter) for chapter in run.chapters)])
 
 
 def write(run, folder):

@@ -53,8 +53,8 @@ def refused(function, *args):
 
 
 def rounds_become_median_and_extremes():
-    rows = results.summarize({"a": {"cpu_us": [3, 1, 2], "none": []}})
-    assert rows == {"a": {"cpu_us": Spread(2, 1, 3)}}, rows
+    rows = results.summarize({"a": {"cpu_us": [9, 1, 2], "none": []}})
+    assert rows == {"a": {"cpu_us": Spread(2, 1, 9)}}, rows
 
 
 def ratios_are_of_the_same_round():
@@ -189,11 +189,12 @@ def every_benchmark_has_help():
 
 
 def tables_mark_what_is_worse():
-    now = result({"nginx": row((9, 8, 10))}, goals=[Goal("nginx", "less", True)])
+    rows = {name: row((9, 8, 10)) for name in ("nginx", "go")}
+    now = result(rows, goals=[Goal("nginx", "less", True)])
     worse = results.find_worse(now, {"nginx": row((5, 4, 6))})
     assert output.cells(now, worse)[1] == [
         "nginx", "9.00 (8.00 - 10.00) worse, was 5.00", "1000", "0", "less: ok"]
-    assert "worse" not in "".join(output.cells(now)[1])
+    assert "worse" not in "".join(output.cells(now, worse)[2] + output.cells(now)[1])
 
 
 def page_has_commands_marks_and_problems():
@@ -223,6 +224,14 @@ def fake_results(part):
                    figures={name: Figure(name) for name in names})]
 
 
+def only_a_bar_far_longer_than_all_others_is_cut():
+    for mosts, reference, longest in (((1, 2, 4), None, 4), ((1, 2, 100), None, 2),
+                                      ((1, 100), None, 100), ((0.1, 0.2, 9), 1, 1)):
+        values = [Spread(most, most, most) for most in mosts]
+        assert plots.room(values, reference) == longest * plots.ROOM, mosts
+    assert plots.room([Spread(0, 0, 0)], None) == 1
+
+
 def plots_are_well_formed():
     if not plots.available():
         raise Skipped("matplotlib is not installed")
@@ -248,7 +257,8 @@ CHECKS = (rounds_become_median_and_extremes, ratios_are_of_the_same_round,
           a_part_that_no_longer_fits_is_left_out,
           the_plan_fits_into_its_time, every_step_is_a_command, every_benchmark_has_help,
           tables_mark_what_is_worse, page_has_commands_marks_and_problems,
-          plots_are_well_formed, the_results_that_are_kept_are_readable)
+          only_a_bar_far_longer_than_all_others_is_cut, plots_are_well_formed,
+          the_results_that_are_kept_are_readable)
 
 
 def use_a_python_with_matplotlib():

@@ -3,7 +3,7 @@
 // Usage: node http.js PORT PROCESSES DIRECTORY [CHAIN KEY]
 //
 // As nodejs.org advises: the cluster module, with a process for each CPU (api/cluster.html),
-// NODE_ENV=production, and streams that pass bodies on with their back-pressure
+// NODE_ENV=production, and pipe, which passes bodies on with their back-pressure
 // (learn/modules/backpressuring-in-streams).  Connections live as long as the benchmark.
 'use strict';
 
@@ -12,7 +12,6 @@ const fs = require('node:fs');
 const http = require('node:http');
 const https = require('node:https');
 const path = require('node:path');
-const { pipeline } = require('node:stream');
 
 const [port, processes, directory, chain, key] = process.argv.slice(2);
 const HELLO = Buffer.from('Hello, World!');
@@ -28,7 +27,7 @@ function hello(request, response) {
 function echo(request, response) {
   const length = request.headers['content-length'];
   response.writeHead(200, length === undefined ? {} : { 'Content-Length': length });
-  pipeline(request, response, () => {});
+  request.pipe(response);
 }
 
 function block(request, response) {
@@ -44,7 +43,7 @@ function file(request, response) {
       return;
     }
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': stat.size });
-    pipeline(fs.createReadStream(name), response, () => {});
+    fs.createReadStream(name).on('error', () => response.destroy()).pipe(response);
   });
 }
 
