@@ -29,6 +29,7 @@ import subprocess
 import time
 
 from lib import load, output, peers, results, servers, turns
+from lib.errors import Failure
 from lib.results import Figure, Goal, Result
 
 ACTIVE = 64
@@ -77,13 +78,13 @@ class Idle:
         line = self.process.stdout.readline()
         self.server.check_alive()
         if not line:
-            raise servers.Failure(f"{self.server.name}: the idle connections:"
+            raise Failure(f"{self.server.name}: the idle connections:"
                                   f" {self.process.stderr.read().strip()}")
         return json.loads(line)
 
     def _complain(self, report):
         if report["broken"]:
-            raise servers.Failure(f"{self.server.name}: {report['broken']} of"
+            raise Failure(f"{self.server.name}: {report['broken']} of"
                                   f" {report['connections']} idle connections are broken")
 
     def ask_again(self):
@@ -157,7 +158,7 @@ def parse_args(argv=None):
 def run(args):
     files = servers.raise_file_limit(args.connections + RESERVE)
     if files <= RESERVE:
-        raise servers.Failure(f"{files} open files are too few: raise the hard limit (ulimit -Hn)")
+        raise Failure(f"{files} open files are too few: raise the hard limit (ulimit -Hn)")
     split = shares(args.connections, files)
     if len(split) > 1:
         print(f"a process may open only {files} files: {len(split)} servers of a kind share them")

@@ -19,7 +19,8 @@ second figure of parked."""
 import os
 import subprocess
 
-from lib import output, peers, results, servers, turns
+from lib import output, peers, results, turns
+from lib.errors import Failure
 from lib.results import Figure, Goal, Result
 
 # The name that the programs know, and what they print under it.
@@ -85,9 +86,9 @@ def run_program(program, benchmark, procs, args):
                               text=True, check=False, timeout=TIMEOUT_S,
                               preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     except subprocess.TimeoutExpired:
-        raise servers.Failure(f"{program} {benchmark}: not done after {TIMEOUT_S} s") from None
+        raise Failure(f"{program} {benchmark}: not done after {TIMEOUT_S} s") from None
     if done.returncode:
-        raise servers.Failure(f"{program} {benchmark}: ended with {done.returncode}:"
+        raise Failure(f"{program} {benchmark}: ended with {done.returncode}:"
                               f" {done.stderr[-2000:].strip()}")
     return {figure: float(value) for figure, value in map(str.split, done.stdout.splitlines())}
 
@@ -154,7 +155,7 @@ def parse_args(argv=None):
 
 def run(args):
     if max(args.procs) > len(usable_cpus()):
-        raise servers.Failure(f"{max(args.procs)} Ps need as many CPUs:"
+        raise Failure(f"{max(args.procs)} Ps need as many CPUs:"
                               f" --procs up to {len(usable_cpus())}")
     programs = find_programs()
     found = []

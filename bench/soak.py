@@ -16,6 +16,7 @@ import threading
 import time
 
 from lib import load, rude, servers, turns
+from lib.errors import Failure
 
 CONNECTIONS = 256
 RUDE = 16
@@ -37,7 +38,7 @@ class Load(threading.Thread):
         try:
             self.result = load.run(self.server, CONNECTIONS, self.seconds, os.sched_getaffinity(0),
                                    threads=2, script="mix.lua")
-        except servers.Failure as failure:
+        except Failure as failure:
             self.failure = failure
 
 

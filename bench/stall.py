@@ -26,6 +26,7 @@ import threading
 import time
 
 from lib import load, output, peers, results, servers, turns
+from lib.errors import Failure
 from lib.results import Figure, Goal, Result
 from lib.servers import Kind
 
@@ -99,7 +100,7 @@ def stop_clients(clients):
     for client in clients:
         client.join()
         if client.failure:
-            raise servers.Failure(f"a client of {client.path}: {client.failure}")
+            raise Failure(f"a client of {client.path}: {client.failure}")
 
 
 # --- Workloads ----------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def spin(name):
         began = time.monotonic()
         with connect(server) as s:
             if not servers.get(s, f"/spin?ms={SPIN_MS}"):
-                raise servers.Failure("/spin: the answer is not a 200")
+                raise Failure("/spin: the answer is not a 200")
         ended = time.monotonic()
         stop_clients(clients)
     slots = [0] * int((ended - began) / SLOT_S)

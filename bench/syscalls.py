@@ -25,6 +25,7 @@ import subprocess
 import tempfile
 
 from lib import load, output, results, servers, turns
+from lib.errors import Absent
 from lib.results import Figure, Result
 
 MODES = ("uring", "sqpoll", "epoll")
@@ -87,7 +88,7 @@ def find_counter():
         return count_by_perf
     if shutil.which("strace"):
         return count_by_strace
-    raise servers.Absent("needs perf or strace")
+    raise Absent("needs perf or strace")
 
 
 def parse_args(argv=None):

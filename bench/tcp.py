@@ -20,6 +20,7 @@ import socket
 import statistics
 
 from lib import load, output, peers, results, servers, turns
+from lib.errors import Failure
 from lib.results import Figure, Goal, Result
 from lib.servers import Kind
 
@@ -62,7 +63,7 @@ def measure(name, kind, connections, size, seconds):
                                   round(seconds * 1000), server.process.pid, cpus=client_cpus)
         others = watch.others()
     if not counted["messages"]:
-        raise servers.Failure(f"{name}: no message came back in {seconds} s")
+        raise Failure(f"{name}: no message came back in {seconds} s")
     rate = counted["messages"] / counted["duration_us"] * 1e6
     # Each byte goes both ways; it is counted once.
     return {"cpu_us": counted["server_cpu_us"] / counted["messages"], "rate": rate,

@@ -127,7 +127,7 @@ def page(run):
         _markdown(where, texts=2) + "\n",
         f"All of it took {run.seconds / 60:.0f} minutes. Each figure is the median of its rounds,"
         " in which the servers took turns; below each heading is the command that measures the"
-        " same again.\n",
+        " same again. Whiskers in the plots are the extremes; a bar with an arrow goes on.\n",
         "## Summary\n",
         "The main figure of each benchmark; `!` marks what is worse than it last was.\n",
         _markdown(summary(run), texts=2) + "\n",

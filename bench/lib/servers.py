@@ -15,7 +15,7 @@ import typing
 import urllib.request
 
 from . import peers
-from .errors import Absent, Failure  # for those who import this module
+from .errors import Failure
 
 START_S = 10
 STOP_S = 15
