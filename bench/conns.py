@@ -79,13 +79,13 @@ class Idle:
         self.server.check_alive()
         if not line:
             raise Failure(f"{self.server.name}: the idle connections:"
-                                  f" {self.process.stderr.read().strip()}")
+                          f" {self.process.stderr.read().strip()}")
         return json.loads(line)
 
     def _complain(self, report):
         if report["broken"]:
             raise Failure(f"{self.server.name}: {report['broken']} of"
-                                  f" {report['connections']} idle connections are broken")
+                          f" {report['connections']} idle connections are broken")
 
     def ask_again(self):
         """The second request of each: all of them must still be good."""

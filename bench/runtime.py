@@ -89,7 +89,7 @@ def run_program(program, benchmark, procs, args):
         raise Failure(f"{program} {benchmark}: not done after {TIMEOUT_S} s") from None
     if done.returncode:
         raise Failure(f"{program} {benchmark}: ended with {done.returncode}:"
-                              f" {done.stderr[-2000:].strip()}")
+                      f" {done.stderr[-2000:].strip()}")
     return {figure: float(value) for figure, value in map(str.split, done.stdout.splitlines())}
 
 
@@ -156,7 +156,7 @@ def parse_args(argv=None):
 def run(args):
     if max(args.procs) > len(usable_cpus()):
         raise Failure(f"{max(args.procs)} Ps need as many CPUs:"
-                              f" --procs up to {len(usable_cpus())}")
+                      f" --procs up to {len(usable_cpus())}")
     programs = find_programs()
     found = []
     for procs in args.procs:
