@@ -5,6 +5,7 @@ dark mode, and the colours of the bars and lines are clear on both."""
 
 import importlib.util
 import math
+import re
 
 # Stands for "the colour of text" until the file is written.
 INK = "#010203"
@@ -70,7 +71,8 @@ def _write(figure, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, transparent=True, bbox_inches="tight", metadata={"Date": None})
     pyplot.close(figure)
-    text = path.read_text(encoding="utf-8").replace(INK, "currentColor")
+    text = re.sub(r" +$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = text.replace(INK, "currentColor")
     end = text.index(">", text.index("<svg")) + 1
     path.write_text(f"{text[:end]}\n{STYLE}{text[end:]}", encoding="utf-8")
 
