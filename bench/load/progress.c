@@ -34,12 +34,14 @@ void progress_warming(const struct plan *p)
     show(p, "warming up");
 }
 
-void progress_second(const struct plan *p, const struct second *s)
+void progress_second(const struct plan *p, double rate, const struct second *s)
 {
-    char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX];
-    show(p, "%.0f s  %.0f requests/s  p50 %s  p99 %s  errors %llu", s->at_s,
-         (double)s->answers / s->length_s, units_time(s->p50_ns, p50), units_time(s->p99_ns, p99),
-         (unsigned long long)s->errors);
+    char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX], at[UNITS_TEXT_MAX] = "";
+    if (p->sweep_rate > 0)
+        snprintf(at, sizeof at, "at %.0f/s  ", rate);
+    show(p, "%s%.0f s  %.0f requests/s  p50 %s  p99 %s  errors %llu", at, s->at_s,
+         s->length_s > 0 ? (double)s->answers / s->length_s : 0, units_time(s->p50_ns, p50),
+         units_time(s->p99_ns, p99), (unsigned long long)s->errors);
 }
 
 void progress_draining(const struct plan *p)

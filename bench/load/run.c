@@ -137,9 +137,9 @@ static struct second *next_second(struct run *r)
 /* Reads what has been counted; what is new since the last time is the second that ends now. */
 static void note_second(struct run *r, gust_time begin, gust_time now)
 {
-    struct totals *t = &r->result->totals;
-    double last =
-        r->result->second_count ? r->result->seconds[r->result->second_count - 1].at_s : 0;
+    struct result *res = r->result;
+    struct totals *t = &res->totals;
+    double last = res->second_count ? res->seconds[res->second_count - 1].at_s : 0;
     struct second *s = next_second(r);
 
     totals_read(t, r->tallies, r->tally_count);
@@ -154,7 +154,7 @@ static void note_second(struct run *r, gust_time begin, gust_time now)
                              .p90_ns = counts_percentile(r->between, 90),
                              .p99_ns = counts_percentile(r->between, 99),
                              .max_ns = r->between->max_ns};
-        progress_second(r->plan, s);
+        progress_second(r->plan, res->rate, s);
     }
     *r->before = *t;
 }
@@ -185,35 +185,44 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* Opens the gate; returns when the measured time begins. */
-static gust_time open_gate(struct run *r)
+/* Opens the gate, and waits until the measured time begins.  False: somebody has stopped the
+ * run before. */
+static bool open_gate(struct run *r)
 {
+    gust_time begin;
     progress_opening(r->plan);
     (void)gust_waitgroup_wait(&r->crowd->opening, GUST_FOREVER);
     pace_start(&r->crowd->pace, gust_now());
     gust_waitgroup_done(&r->crowd->gate);
-    gust_time begin = atomic_load(&r->crowd->pace.begin);
     progress_warming(r->plan);
-    /* Whoever stops the run meanwhile ends the connections. */
+    begin = atomic_load(&r->crowd->pace.begin);
     (void)gust_waitgroup_wait(&r->crowd->working, begin);
-    return begin;
+    return gust_now() >= begin;
 }
 
 static void run_measured(struct run *r)
 {
     struct result *res = r->result;
-    start_workers(r);
-    gust_time begin = open_gate(r);
+    struct pace *pace = &r->crowd->pace;
+    gust_time begin = atomic_load(&pace->begin);
     double cpu_s = cpu_seconds();
-    gust_time end = measure(r, begin, atomic_load(&r->crowd->pace.end));
+    gust_time end = measure(r, begin, atomic_load(&pace->end));
+
     res->cpu_s = cpu_seconds() - cpu_s;
-    res->duration_s = end > begin ? seconds_of(end - begin) : 0;
-    res->rps = res->duration_s > 0 ? (double)totals_answers(&res->totals) / res->duration_s : 0;
+    res->duration_s = seconds_of(end - begin);
+    res->rps = end > begin ? (double)totals_answers(&res->totals) / res->duration_s : 0;
     progress_draining(r->plan);
     (void)gust_waitgroup_wait(&r->crowd->working, GUST_FOREVER);
     totals_read(&res->totals, r->tallies, r->tally_count);
-    memcpy(res->why, r->crowd->why, sizeof res->why);
-    res->interrupted = gust_context_err(r->stop) != 0;
+}
+
+static void run_all(struct run *r)
+{
+    start_workers(r);
+    if (open_gate(r))
+        run_measured(r);
+    memcpy(r->result->why, r->crowd->why, sizeof r->result->why);
+    r->result->interrupted = gust_context_err(r->stop) != 0;
     progress_clear(r->plan);
 }
 
@@ -240,7 +249,7 @@ bool run_load(const struct plan *p, const struct server *s, double rate, gust_co
         *r.crowd = (struct crowd){.plan = p, .server = s, .echo_text = text, .opens = gust_now()};
         pace_init(&r.crowd->pace, p, rate);
         r.result->rate = rate;
-        run_measured(&r);
+        run_all(&r);
         *ret_result = r.result;
         r.result = NULL;
     } else {

@@ -9,7 +9,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md", "docs/architecture.md", "docs/hacking.md", "docs/http.md",
          "docs/http-requests.md", "docs/http-responses.md", "docs/http-files.md",
-         "docs/http-operations.md", "docs/http-client.md", "docs/proxy.md",
+         "docs/http-operations.md", "docs/http-client.md", "docs/proxy.md", "docs/load.md",
          "docs/benchmarks.md"]
 
 
