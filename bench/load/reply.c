@@ -19,9 +19,10 @@ static enum reply_step refuse(struct reply *r, const char *why)
 
 /* --- Heads ------------------------------------------------------------------------------- */
 
-static bool is_known(const struct reply *r, const char *p, size_t n)
+/* The bytes are those of the known head, as far as they go; all of it, if n is at least known_len. */
+static bool looks_known(const struct reply *r, const char *p, size_t n)
 {
-    return r->known_len > 0 && n >= r->known_len && memcmp(p, r->known, r->known_len) == 0;
+    return r->known_len > 0 && memcmp(p, r->known, n < r->known_len ? n : r->known_len) == 0;
 }
 
 static void keep_known(struct reply *r, const char *p)
@@ -68,7 +69,9 @@ static enum reply_step feed_head(struct reply *r, const char *p, size_t n, size_
 {
     static const struct response_limits limits = {ANSWER_HEAD_MAX, ANSWER_FIELDS_MAX};
 
-    if (is_known(r, p, n)) {
+    if (looks_known(r, p, n)) {
+        if (n < r->known_len)
+            return REPLY_MORE;
         *used = r->known_len;
         choose_framing(r);
         return REPLY_DONE;

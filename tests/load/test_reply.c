@@ -135,6 +135,21 @@ Test(load_reply, a_head_like_the_one_before_frames_alike_and_another_one_does_no
     }
 }
 
+Test(load_reply, a_head_that_comes_in_pieces_stays_known_as_long_as_it_is_alike)
+{
+    static const char answer[] = OK "Content-Length: 0\r\n\r\n";
+    const size_t len = sizeof answer - 1;
+    size_t at = 0, used;
+    cr_assert_eq(feed(answer, len, len, &at), REPLY_DONE);
+    for (size_t n = 0; n < len; n++) {
+        reply_begin(&r, false);
+        cr_assert_eq(reply_feed(&r, answer, n, &used), REPLY_MORE);
+        cr_assert_eq(r.known_len, len);
+    }
+    cr_assert_eq(reply_feed(&r, "HTTP/1.0", 8, &used), REPLY_MORE);
+    cr_assert_eq(r.known_len, 0);
+}
+
 Test(load_reply, what_is_no_answer_is_refused)
 {
     static const char *const bad[] = {
