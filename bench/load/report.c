@@ -99,7 +99,7 @@ static bool write_to(const struct report *r, const char *path,
     if (out)
         ok &= (is_stdout ? fflush(out) : fclose(out)) == 0;
     if (!ok)
-        complain("cannot write %s: %s", path, strerror(errno));
+        complain("cannot write %s: %s", is_stdout ? "standard output" : path, strerror(errno));
     return ok;
 }
 

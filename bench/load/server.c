@@ -105,7 +105,7 @@ static enum outcome find_unix(const struct plan *p, struct server *s, char why[W
 }
 
 /* A server that cannot be used is told of here, once, rather than by every connection. */
-static enum outcome try(const struct server *s, gust_time deadline, char why[WHY_MAX])
+static enum outcome try_once(const struct server *s, gust_time deadline, char why[WHY_MAX])
 {
     gust_conn *conn;
     enum outcome o = server_connect(s, deadline, &conn, why);
@@ -133,7 +133,7 @@ bool server_find(const struct plan *p, struct server *ret_server)
         return false;
     enum outcome o = p->unix_path ? find_unix(p, &s, why) : find_by_name(p, deadline, &s, why);
     if (o == OUTCOME_GOOD && (p->tls || p->unix_path))
-        o = try(&s, deadline, why);
+        o = try_once(&s, deadline, why);
     if (o != OUTCOME_GOOD) {
         complain_about(p, o, why);
         server_release(&s);

@@ -466,6 +466,14 @@ class Reports(Folder):
                 self.assertTrue(done.stdout.startswith(start), done)
             self.assertEqual(run("-n", 5, "-q", server.url).stdout, "")
 
+    def test_what_cannot_be_written_is_told(self):
+        with Answers() as server, open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([os.path.join(BUILD, "bench", "gust-load"), "-n", "1", server.url],
+                                  stdout=full, stderr=subprocess.PIPE, text=True, timeout=WAIT_S,
+                                  check=False)
+        self.assertEqual((done.returncode, done.stderr), (
+            2, "gust-load: cannot write standard output: No space left on device\n"))
+
     def test_help_is_asked_for(self):
         for option in ("-h", "--help"):
             done = run(option)
