@@ -6,6 +6,7 @@ tests/integration.
     /to-end     hello, without a length  /close      closes it without an answer
     /half       half of hello, and closes it
     /garbage    what is no HTTP          /hang       nothing
+    /deaf       what is no HTTP, and reads no more
     /slow/MS    hello, after so long, one after the other
 """
 
@@ -23,6 +24,7 @@ ANSWERS = {
     "/close": b"",
     "/half": HELLO[:-3],
     "/garbage": b"220 smtp ready\r\n",
+    "/deaf": b"220 smtp ready\r\n",
 }
 CLOSING = ("/last", "/to-end", "/close", "/half")
 
@@ -59,6 +61,8 @@ class Client(asyncio.Protocol):
         self.transport.write(answer)
         if path in CLOSING:
             self.transport.close()
+        if path == "/deaf":
+            self.transport.pause_reading()
 
 
 class Echo(asyncio.Protocol):

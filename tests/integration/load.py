@@ -189,12 +189,14 @@ class Echoes(unittest.TestCase):
         line = re.compile(r"tcp_echo: listening on (\S+) .*\n")
         with Program([os.path.join(BUILD, "examples", "tcp_echo"), "--listen", "127.0.0.1:0"],
                      line) as server:
-            for size, depth in ((1, 1), (64, 10), (65536, 1), (65537, 1), (3_000_000, 2)):
-                result = load("-n", 40, "-c", 4, "-p", depth, "--size", size,
+            # The last is more than the kernel's buffers of both directions take.
+            for size, depth, count in ((1, 1, 40), (64, 10, 40), (65536, 1, 40), (65537, 1, 40),
+                                       (200_000, 2, 40), (32 << 20, 1, 2)):
+                result = load("-n", count, "-c", 4, "-p", depth, "--size", size,
                               "tcp://" + server.match[1])
-                self.assertEqual((result["requests"], result["errors"]), (40, 0), size)
-                self.assertEqual(result["sent_bytes"], 40 * size)
-                self.assertEqual(result["received_bytes"], 40 * size)
+                self.assertEqual((result["requests"], result["errors"]), (count, 0), size)
+                self.assertEqual(result["sent_bytes"], count * size)
+                self.assertEqual(result["received_bytes"], count * size)
 
     def test_other_bytes_are_an_error(self):
         with Answers(Echo, spoils=True) as server:
@@ -304,11 +306,25 @@ class Errors(Folder):
         self.assertEqual(result["requests"], 4)
         self.assertEqual(result["errors_by_kind"]["closed"]["count"], 3)
 
+    def test_a_body_is_broken_off_once_the_answer_is_of_no_use(self):
+        with open(self.path("body"), "wb") as file:
+            file.truncate(32 << 20)
+        with Answers() as server:
+            kind, _ = self.kind_of(server, "/deaf", "-b", self.path("body"), "--timeout", "1h",
+                                   count=1)
+        self.assertEqual(kind, "malformed")
+
     def test_a_server_that_goes_away_is_told(self):
         with Answers(only_one=True) as server:
             result = load("-n", 3, "-c", 1, "--no-keepalive", server.url, status=1)
         self.assertEqual(result["errors_by_kind"],
                          {"connect": {"count": 2, "first": "Connection refused"}})
+
+    def test_a_server_that_is_gone_is_not_asked_all_the_time(self):
+        with Answers(only_one=True) as server:
+            result = load("-d", "1s", "-c", 1, "--no-keepalive", server.url, status=1)
+        # Each time a tenth of a second is waited.
+        self.assertLessEqual(result["errors"], 11)
 
     def test_bad_urls_are_refused(self):
         self.assertEqual(fails("ftp://a/"), "gust-load: bad URL ftp://a/: the scheme is none of "
