@@ -29,6 +29,21 @@ bool report_is_good(const struct report *r)
     return totals_requests(t) > 0 && totals_errors(t) == 0;
 }
 
+char *report_summary(const struct report *r, char text[REPORT_SUMMARY_MAX])
+{
+    const struct plan *p = r->plan;
+    char loop[64] = "closed loop", pipeline[32] = "";
+
+    if (r->result->rate > 0)
+        snprintf(loop, sizeof loop, "open loop, %g requests/s, %s arrivals", r->result->rate,
+                 p->constant ? "constant" : "Poisson");
+    if (p->pipeline > 1)
+        snprintf(pipeline, sizeof pipeline, ", %u in the pipeline", p->pipeline);
+    snprintf(text, REPORT_SUMMARY_MAX, "%s, %u connection%s%s, %.1f s", loop, p->connections,
+             p->connections > 1 ? "s" : "", pipeline, r->result->duration_s);
+    return text;
+}
+
 /* --- Warnings -------------------------------------------------------------------------------- */
 
 static bool warns_of_cpu(const struct report *r, char text[256])

@@ -44,6 +44,10 @@ bool report_is_good(const struct report *r);
 /* The rate of the best step; 0 if none was kept up. */
 double report_saturation(const struct report *r);
 
+/* "open loop, 200 requests/s, Poisson arrivals, 64 connections, 10.0 s".  Returns `text`. */
+#define REPORT_SUMMARY_MAX 160
+char *report_summary(const struct report *r, char text[REPORT_SUMMARY_MAX]);
+
 /* Sums up what there is to worry about: each call gives the next sentence, with *at from 0 on;
  * NULL: there is no more. */
 const char *report_warning(const struct report *r, unsigned *at, char text[256]);

@@ -43,19 +43,11 @@ static void put_text(const char *s, FILE *out)
 static void put_heading(const struct report *r, FILE *out)
 {
     const struct plan *p = r->plan;
-    const struct result *res = r->result;
+    char summary[REPORT_SUMMARY_MAX];
     fputs("<h1>", out);
     put_text(p->targets[0].url, out);
-    fprintf(out, "%s</h1>\n<p class=\"dim\">", p->target_count > 1 ? " and others" : "");
-    if (res->rate > 0)
-        fprintf(out, "Open loop, %g requests/s, %s arrivals", res->rate,
-                p->constant ? "constant" : "Poisson");
-    else
-        fputs("Closed loop", out);
-    fprintf(out, "; %u connections", p->connections);
-    if (p->pipeline > 1)
-        fprintf(out, ", %u in the pipeline", p->pipeline);
-    fprintf(out, "; %.1f s</p>\n", res->duration_s);
+    fprintf(out, "%s</h1>\n<p class=\"dim\">%s</p>\n", p->target_count > 1 ? " and others" : "",
+            report_summary(r, summary));
 }
 
 static void put_notes(const struct report *r, FILE *out)

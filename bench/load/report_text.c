@@ -2,7 +2,6 @@
 #include "bench/load/report.h"
 #include "bench/load/units.h"
 
-#include <gust/runtime.h>
 #include <math.h>
 
 #define BAR_MAX 40
@@ -18,16 +17,9 @@ static double percent_of(uint64_t part, uint64_t whole)
 static void print_head(const struct report *r, FILE *out)
 {
     const struct plan *p = r->plan;
-    fprintf(out, "%s%s", p->targets[0].url, p->target_count > 1 ? " and others" : "");
-    if (r->result->rate > 0)
-        fprintf(out, "  open loop, %g requests/s, %s arrivals", r->result->rate,
-                p->constant ? "constant" : "Poisson");
-    else
-        fprintf(out, "  closed loop");
-    fprintf(out, ", %u connection%s", p->connections, p->connections > 1 ? "s" : "");
-    if (p->pipeline > 1)
-        fprintf(out, ", %u in the pipeline", p->pipeline);
-    fprintf(out, ", %.1f s\n\n", r->result->duration_s);
+    char summary[REPORT_SUMMARY_MAX];
+    fprintf(out, "%s%s  %s\n\n", p->targets[0].url, p->target_count > 1 ? " and others" : "",
+            report_summary(r, summary));
 }
 
 static void print_traffic(const struct result *res, const char *name, uint64_t bytes, FILE *out)

@@ -330,12 +330,14 @@ class Errors(Folder):
         self.assertEqual(fails("ftp://a/"), "gust-load: bad URL ftp://a/: the scheme is none of "
                                             "http, https and tcp\n")
         self.assertIn("bad URL nonsense", fails("nonsense"))
-        self.assertIn("there is no URL", fails())
+        self.assertIn("there is no URL;", fails())
         self.assertIn("one server", fails("http://a/", "http://b/"))
 
     def test_bad_options_are_refused(self):
         self.assertIn("--nonsense is no option", fails("--nonsense", "http://a/"))
-        self.assertIn("-c needs a value", fails("http://a/", "-c"))
+        self.assertIn("load: -x is no option", fails("-xq", "http://a/"))
+        self.assertIn("load: -c needs a value", fails("http://a/", "-c"))
+        self.assertIn("load: --rate needs a value", fails("http://a/", "--rate"))
         self.assertIn("--connections cannot be '0'", fails("-c", 0, "http://a/"))
 
     def test_a_server_that_is_not_there_is_told(self):
