@@ -179,6 +179,7 @@ struct gust__p {
     _Atomic uint32_t syscalltick; /* blocking calls ended or retaken */
     uint32_t dispatches;
     uint32_t inherited; /* runnext dispatches in a row, in one time slice */
+    uint32_t polled;    /* the dispatch of the last periodic look at the poller */
     int id;
     gust__poller *poller;
     gust__timers timers;

@@ -175,6 +175,19 @@ EVERY_SWITCH G *next_local(P *p, bool *ret_inherit)
     return gust__runq_pop(&p->runq, ret_inherit);
 }
 
+/* Only if what comes fits in the queue.  Otherwise its oldest goroutines would have to make
+ * room, and wait in the global queue, from which a P that is kept busy takes one in
+ * GLOBAL_TICK, for those that came last.  But a queue that others keep full must not keep
+ * the poller waiting, either. */
+static bool poll_is_due(P *p, uint32_t n)
+{
+    const uint32_t fits = GUST__RUNQ_SIZE / 2; /* URING_REAP_MAX, 2 * EPOLL_EVENTS_MAX */
+    if (gust__runq_len(&p->runq) > fits && n - p->polled < GUST__RUNQ_SIZE)
+        return false;
+    p->polled = n;
+    return true;
+}
+
 /* Work that comes round by the clock or the tick, while goroutines keep the P
  * busy. */
 static G *periodic(P *p)
@@ -182,7 +195,7 @@ static G *periodic(P *p)
     uint32_t n = ++p->dispatches;
     if (n % TIMER_TICK == 0)
         run_timers(p);
-    if (n % POLL_TICK == 0 && gust__poller_pending(p->poller))
+    if (n % POLL_TICK == 0 && poll_is_due(p, n) && gust__poller_pending(p->poller))
         gust__poller_poll(p->poller);
     if (n % GLOBAL_TICK == 0)
         return globq_get(p, 1);
