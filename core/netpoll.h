@@ -320,6 +320,10 @@ void gust__poller_wake_again(gust__poller *p);
  * memory, no system call (epoll: may be true for nothing).  Any thread. */
 bool gust__poller_pending(gust__poller *p);
 
+/* Ops that one reap of a backend finishes at most, so that a run queue has room for their
+ * goroutines.  Bounds the time without the run queue, too. */
+#define GUST__REAP_MAX 128
+
 /* Completes what the kernel has reported, with no system call in the usual case:
  * each op's done is called, or its goroutine made ready on the current P by
  * gust__ready_tail.  Returns how many results it handed out; a bounded number,

@@ -39,8 +39,9 @@ struct gust__desc {
                                 under the pool's */
 };
 
-/* Events taken from the kernel at once, and descriptors acted on by one reap. */
-#define EPOLL_EVENTS_MAX 64
+/* Events taken from the kernel at once, and descriptors acted on by one reap: each may have
+ * an op in both directions. */
+#define EPOLL_EVENTS_MAX (GUST__REAP_MAX / 2)
 
 /* Read buffers of a poller.  One is picked when a descriptor is acted on, not before as
  * the kernel does it for io_uring: so there are few without a goroutine at work on them. */

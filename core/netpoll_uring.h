@@ -17,8 +17,8 @@ enum {
     URING_TAG_MASK = (1 << URING_TAG_BITS) - 1,
 };
 
-/* Completions handed out by one reap.  Bounds the time without the run queue. */
-#define URING_REAP_MAX 128
+/* Completions handed out by one reap. */
+#define URING_REAP_MAX GUST__REAP_MAX
 
 /* The only group of provided buffers of a ring. */
 #define URING_BUF_GROUP 0

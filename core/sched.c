@@ -181,7 +181,7 @@ EVERY_SWITCH G *next_local(P *p, bool *ret_inherit)
  * the poller waiting, either. */
 static bool poll_is_due(P *p, uint32_t n)
 {
-    const uint32_t fits = GUST__RUNQ_SIZE / 2; /* URING_REAP_MAX, 2 * EPOLL_EVENTS_MAX */
+    const uint32_t fits = GUST__RUNQ_SIZE - GUST__REAP_MAX;
     if (gust__runq_len(&p->runq) > fits && n - p->polled < GUST__RUNQ_SIZE)
         return false;
     p->polled = n;

@@ -68,6 +68,15 @@ void gust__stack_free_put(char *const *low, unsigned n)
     gust__lock_drop(&free_stacks.lock);
 }
 
+static void reverse(char **low, unsigned n)
+{
+    for (unsigned i = 0; i < n / 2; i++) {
+        char *other = low[n - 1 - i];
+        low[n - 1 - i] = low[i];
+        low[i] = other;
+    }
+}
+
 unsigned gust__stack_free_take(char **low, unsigned max)
 {
     gust__lock_take(&free_stacks.lock, RANK_STACKS);
@@ -75,6 +84,7 @@ unsigned gust__stack_free_take(char **low, unsigned max)
     n += pop_locked(&free_stacks.warm, low + n, max - n);
     n += pop_locked(&free_stacks.cold, low + n, max - n);
     gust__lock_drop(&free_stacks.lock);
+    reverse(low, n);
     return n;
 }
 

@@ -20,7 +20,8 @@ void gust__stack_free_setup(size_t size, size_t page);
 /* Puts `n` stacks, the coldest of the caller's first.  n > 0. */
 void gust__stack_free_put(char *const *low, unsigned n);
 
-/* Takes at most `max` stacks; returns how many. */
+/* Takes at most `max` stacks, in the order of put: the hottest is the last one.  Returns how
+ * many. */
 unsigned gust__stack_free_take(char **low, unsigned max);
 
 /* Makes warm stacks cold, and if these are done hot ones warm.  Returns true if some were

@@ -129,8 +129,8 @@ Test(stack_free, the_hottest_is_next)
             gust__stack_free_age();
     }
     cr_assert_eq(gust__stack_free_take(low, 6), 6);
-    for (int i = 0; i < 4; i++) /* of the cold ones any may be */
-        cr_assert_eq(low[i], stacks[5 - i].low);
+    for (int i = 2; i < 6; i++) /* of the cold ones any may be first */
+        cr_assert_eq(low[i], stacks[i].low);
     cr_assert_eq(gust__stack_free_take(low, 6), 0);
     gust__stack_teardown();
 }
