@@ -1,5 +1,5 @@
-/* More connections than a P's queue holds, all of them always with something to do: none is
- * served at the expense of another. */
+/* A P that always has something to do: more connections than its queue holds, none of which is
+ * served at the expense of another; and a queue that is full without any connection. */
 #include <pthread.h>
 #include <sys/epoll.h>
 
@@ -92,4 +92,71 @@ static void one_orderly_p(void)
 Test(fair, connections_beyond_the_run_queue_get_their_turns, .init = one_orderly_p)
 {
     test_run(serve_all, NULL);
+}
+
+/* --- Without connections -------------------------------------------------------- */
+
+enum { PAIRS = 200 };
+
+static struct {
+    gust_chan *there[PAIRS], *back[PAIRS];
+    bool over;
+} games;
+
+static void serve_ball(void *arg)
+{
+    const intptr_t i = (intptr_t)arg;
+    char ball = 0;
+    while (!games.over) {
+        CHECK_EQ(gust_chan_send(games.there[i], &ball, SOON), 0);
+        CHECK_EQ(gust_chan_recv(games.back[i], &ball, SOON), 1);
+    }
+    gust_chan_close(games.there[i]);
+    gust_waitgroup_done(&serving);
+}
+
+static void return_ball(void *arg)
+{
+    const intptr_t i = (intptr_t)arg;
+    char ball;
+    while (gust_chan_recv(games.there[i], &ball, SOON) == 1)
+        CHECK_EQ(gust_chan_send(games.back[i], &ball, SOON), 0);
+    gust_waitgroup_done(&serving);
+}
+
+static void play_all(void)
+{
+    gust_waitgroup_add(&serving, 2 * PAIRS);
+    for (intptr_t i = 0; i < PAIRS; i++) {
+        CHECK_EQ(gust_chan_new(1, 0, &games.there[i]), 0);
+        CHECK_EQ(gust_chan_new(1, 0, &games.back[i]), 0);
+        CHECK_EQ(gust_go(serve_ball, (void *)i), 0);
+        CHECK_EQ(gust_go(return_ball, (void *)i), 0);
+    }
+}
+
+static int read_beside(void *arg)
+{
+    gust_conn *a, *b;
+    char byte;
+    (void)arg;
+    pair_open(&a, &b);
+    play_all();
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(gust_conn_write(a, "x", 1, SOON), 1);
+        CHECK_EQ(gust_conn_read(b, &byte, 1, SOON), 1);
+    }
+    games.over = true;
+    CHECK_EQ(gust_waitgroup_wait(&serving, SOON), 0);
+    for (int i = 0; i < PAIRS; i++) {
+        gust_chan_unref(games.there[i]);
+        gust_chan_unref(games.back[i]);
+    }
+    pair_close(a, b);
+    return 0;
+}
+
+Test(fair, connections_get_their_turns_beside_a_full_run_queue, .init = one_orderly_p)
+{
+    test_run(read_beside, NULL);
 }
