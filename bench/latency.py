@@ -12,19 +12,12 @@ table has the median turn.  Latencies of a shared machine hang on its worst
 moments: "late us" is by how much the client itself was behind."""
 
 from lib import load, output, results, servers, turns
-from lib.results import Figure, Goal, Result
+from lib.results import LATENCY_FIGURES, Figure, Goal, Result
 
 CONNECTIONS = 64
 PATH = "users/42"
 WARM_UP_S = 0.4
-FIGURES = {
-    "p50_us": Figure("p50 us", "lower"),
-    "p90_us": Figure("p90 us", "lower"),
-    "p99_us": Figure("p99 us", "lower", with_spread=True),
-    "p99_9_us": Figure("p99.9 us", "lower", with_spread=True),
-    "max_us": Figure("max us"),
-    "late_us": Figure("late us"),
-}
+FIGURES = LATENCY_FIGURES | {"late_us": Figure("late us")}
 # Where a server of ours has to be no worse than nginx.
 GOALS = ("p99_us", "p99_9_us")
 USUAL = ("gust-uring", "gust-epoll", "nginx", "go")

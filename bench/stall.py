@@ -27,7 +27,7 @@ import time
 
 from lib import load, output, peers, results, servers, turns
 from lib.errors import Failure
-from lib.results import Figure, Goal, Result
+from lib.results import LATENCY_FIGURES, Figure, Goal, Result
 from lib.servers import Kind
 
 P99_GOAL_US = 5000
@@ -47,13 +47,6 @@ BLOCK_FIGURES = {
     "p50_us": Figure("p50 us"),
     "p99_us": Figure("p99 us", "lower", with_spread=True),
     "blocked": Figure("blocked requests"),
-}
-PERCENT_FIGURES = {
-    "p50_us": Figure("p50 us", "lower"),
-    "p90_us": Figure("p90 us", "lower"),
-    "p99_us": Figure("p99 us", "lower", with_spread=True),
-    "p99_9_us": Figure("p99.9 us", "lower", with_spread=True),
-    "max_us": Figure("max us"),
 }
 SPIN_FIGURES = {
     "spun_s": Figure("spun s", format=".2f"),
@@ -141,7 +134,7 @@ def percent(name, kind, seconds, seed):
             server, "http", "--rate", RATE, "--seed", seed, "--slow", BLOCK_PATH,
             "--one-in", ONE_IN, server.port, "/", RATE_CONNECTIONS, WARM_UP_MS,
             round(seconds * 1000), *server.pids(), cpus=client_cpus)
-    return {figure: found[figure] for figure in PERCENT_FIGURES}
+    return {figure: found[figure] for figure in LATENCY_FIGURES}
 
 
 def percent_kinds():
@@ -153,7 +146,7 @@ def percent_result(args):
     samples = turns.take(kinds, args.rounds, "percent", lambda name, turn: percent(
         name, kinds[name], args.seconds, turn + 1))
     return Result("stall", "percent", turns.options(args, "--workload", "percent"), args.rounds,
-                  PERCENT_FIGURES, results.summarize(samples))
+                  LATENCY_FIGURES, results.summarize(samples))
 
 
 def spin(name):

@@ -45,6 +45,16 @@ class Figure:
         return text
 
 
+# What the clients of open loops report.
+LATENCY_FIGURES = {
+    "p50_us": Figure("p50 us", "lower"),
+    "p90_us": Figure("p90 us", "lower"),
+    "p99_us": Figure("p99 us", "lower", with_spread=True),
+    "p99_9_us": Figure("p99.9 us", "lower", with_spread=True),
+    "max_us": Figure("max us"),
+}
+
+
 class Goal(typing.NamedTuple):
     """What a subject has to reach: `text` says what, and how near it came."""
 
