@@ -3,8 +3,8 @@
  *
  * A stack is attached when a goroutine first runs and comes back when it ends.
  * Each P keeps a few warm ones (gust__stack_cache, last in first out, owner P
- * only); the rest are free for all, and what lies unused for a second or two goes
- * back to the kernel, all but the top page (stack_free.h).  Below every stack is a
+ * only); the rest are free for all, and the memory of what lies unused for
+ * a second or two goes back to the kernel (stack_free.h).  Below every stack is a
  * guard: MADV_GUARD_INSTALL where the kernel has it (no VMA each), else mprotect
  * while VMAs last, then none, said once. */
 #ifndef GUST_CORE_STACK_H

@@ -1,8 +1,10 @@
 /* Lists of free stacks, and when their pages go back to the kernel.
  *
- * Invariants:
- *   - a stack is in one list only, or in `trimmed` of a call of gust__stack_free_age;
- *   - the link to the next one is in the topmost bytes, which contexts do not use. */
+ * The link from one hot or warm stack to the next is in its topmost bytes, which contexts do
+ * not use.  A cold one has no memory for a link: one of many, the trunk, has its top page, in
+ * which the others, its leaves, are listed.
+ *
+ * Always: a stack is in one list only, or in `trimmed` of a call of gust__stack_free_age. */
 #include "core/stack_free.h"
 
 #include <sys/mman.h>
@@ -22,10 +24,20 @@
 /* Stacks whose pages are given back by one system call. */
 #define TRIM_BATCH 64
 
+/* In the top page of a stack. */
+struct trunk {
+    struct trunk *next;
+    char *low; /* of the stack it lies in */
+    unsigned count;
+    char *leaves[];
+};
+
 static struct {
     size_t size, page;
+    unsigned leaves_max;
     gust__lock lock; /* RANK_STACKS: */
-    char *hot, *warm, *cold;
+    char *hot, *warm;
+    struct trunk *cold;
 } free_stacks;
 
 /* See GUST__CTX_TOP_FREE. */
@@ -54,11 +66,47 @@ static unsigned pop_locked(char **list, char **low, unsigned max)
     return n;
 }
 
+static struct trunk *trunk_of(char *low)
+{
+    char *top = low + free_stacks.size - free_stacks.page;
+
+    gust__asan_forget(top, free_stacks.page);
+    return (struct trunk *)(void *)top;
+}
+
+static void push_cold_locked(char *low)
+{
+    struct trunk *t = free_stacks.cold;
+
+    if (t && t->count < free_stacks.leaves_max) {
+        t->leaves[t->count++] = low;
+        return;
+    }
+    t = trunk_of(low);
+    *t = (struct trunk){.next = free_stacks.cold, .low = low};
+    free_stacks.cold = t;
+}
+
+static unsigned pop_cold_locked(char **low, unsigned max)
+{
+    struct trunk *t;
+    unsigned n = 0;
+
+    while (n < max && (t = free_stacks.cold)) {
+        if (t->count == 0)
+            free_stacks.cold = t->next;
+        low[n++] = t->count > 0 ? t->leaves[--t->count] : t->low;
+    }
+    return n;
+}
+
 void gust__stack_free_setup(size_t size, size_t page)
 {
     free_stacks.size = size;
     free_stacks.page = page;
-    free_stacks.hot = free_stacks.warm = free_stacks.cold = NULL;
+    free_stacks.leaves_max = (unsigned)((page - sizeof(struct trunk)) / sizeof(char *));
+    free_stacks.hot = free_stacks.warm = NULL;
+    free_stacks.cold = NULL;
 }
 
 void gust__stack_free_put(char *const *low, unsigned n)
@@ -82,7 +130,7 @@ unsigned gust__stack_free_take(char **low, unsigned max)
     gust__lock_take(&free_stacks.lock, RANK_STACKS);
     unsigned n = pop_locked(&free_stacks.hot, low, max);
     n += pop_locked(&free_stacks.warm, low + n, max - n);
-    n += pop_locked(&free_stacks.cold, low + n, max - n);
+    n += pop_cold_locked(low + n, max - n);
     gust__lock_drop(&free_stacks.lock);
     reverse(low, n);
     return n;
@@ -90,16 +138,13 @@ unsigned gust__stack_free_take(char **low, unsigned max)
 
 /* --- Ageing ---------------------------------------------------------------- */
 
-/* Gives back what goroutines made the kernel commit, but for the top page: the next
- * goroutine begins there.  In one call if the kernel can (Linux 6.14): each call may
- * interrupt every CPU that runs a thread of ours, for their TLBs. */
+/* Gives back what goroutines made the kernel commit.  In one call if the kernel can (Linux
+ * 6.14): each call may interrupt every CPU that runs a thread of ours, for their TLBs. */
 static void trim(char *const *low, unsigned n)
 {
-    size_t size = free_stacks.size - free_stacks.page;
+    size_t size = free_stacks.size;
     struct iovec parts[TRIM_BATCH];
 
-    if (size == 0)
-        return;
     for (unsigned i = 0; i < n; i++)
         parts[i] = (struct iovec){low[i], size};
     if (!gust__inject(INJECT_PROCESS_MADVISE) &&
@@ -122,7 +167,8 @@ static unsigned cool_some(void)
         return 0;
     trim(trimmed, n);
     gust__lock_take(&free_stacks.lock, RANK_STACKS);
-    push_locked(&free_stacks.cold, trimmed, n);
+    for (unsigned i = 0; i < n; i++)
+        push_cold_locked(trimmed[i]);
     gust__lock_drop(&free_stacks.lock);
     return n;
 }

@@ -2,9 +2,9 @@
  *
  *   hot --gust__stack_free_age--> warm --the next one--> cold
  *
- * A hot or warm stack has the pages that its last goroutine touched, a cold one only its
- * top page: what is in use again before two calls have passed is never faulted in again.
- * The hottest goes first. */
+ * A hot or warm stack has the pages that its last goroutine touched, a cold one has none:
+ * what is in use again before two calls have passed is never faulted in again.  The
+ * hottest goes first. */
 #ifndef GUST_CORE_STACK_FREE_H
 #define GUST_CORE_STACK_FREE_H
 
